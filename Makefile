@@ -1,0 +1,62 @@
+# Needs make, and Python 3.11 or newer with pip (or with its venv module). All else is installed into .venv,
+# which belongs to this file: it is made anew when it was made for another folder or its Python is gone.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -qq install --no-user -c constraints.txt
+
+# Would install elsewhere, import other people's code first, or load OpenGL, which nothing here needs.
+unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV PYTHONPATH PYTHONHOME MUJOCO_GL PYOPENGL_PLATFORM
+
+ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/made-for
+endif
+
+.NOTPARALLEL: # pip and the tools share one folder
+.PHONY: demo test check lint types format clean
+
+demo: $(VENV)/ready-to-run
+	@$(VENV)/bin/worldverify demo
+
+test: $(VENV)/ready-to-test
+	@$(PY) -P -m pytest -n auto --dist loadgroup $(ARGS)
+
+check: lint types test
+
+lint: $(VENV)/ready-to-test
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+
+types: $(VENV)/ready-to-test
+	@$(PY) -m mypy
+
+format: $(VENV)/ready-to-test
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean:
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+
+# Debian and Ubuntu keep ensurepip in a package of its own, and their pip installs only into a given folder.
+$(VENV)/made-for:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "worldverify needs Python 3.11 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@rm -rf $(VENV) .tools
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -c 'import pip' 2>/dev/null; then \
+	  $(PYTHON) -m pip --disable-pip-version-check -qq install --no-user -c constraints.txt --target .tools virtualenv && \
+	  PYTHONPATH=.tools $(PYTHON) -m virtualenv -q --no-periodic-update $(VENV) && \
+	  rm -rf .tools; \
+	else echo "$(PYTHON) has neither pip nor ensurepip. On Debian: apt install python3-pip" >&2; exit 1; fi
+	@echo '$(CURDIR)' > $@
+
+$(VENV)/ready-to-run: $(VENV)/made-for pyproject.toml constraints.txt
+	@echo "Installing worldverify into $(VENV) ..."
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/ready-to-test: $(VENV)/ready-to-run
+	@echo "Installing the test tools into $(VENV) ..."
+	@$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: folds, trust checks, kinematics, inverse kinematics, and one file per engine."""

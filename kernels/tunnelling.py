@@ -1,0 +1,158 @@
+"""Thin geoms that pass through each other between two substeps: discrete collision detection cannot see them.
+
+A transition is suspect when a pair's sweep exceeds its smallest half-extent, the pair was within that sweep of each
+other before, and neither sample has a contact of the pair. A suspect is decided by repeating the transition with
+smaller steps: if the pair then touches, the coarse physics missed it.
+"""
+
+import copy
+import math
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_MOST_SUBSTEPS = 256
+
+
+class TunnelCheck:
+    """The collidable geom pairs of one model, with how thin each is."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        model = copy.copy(model)  # ours: its timestep changes when a suspect is decided
+        self._model = model
+        self._fine = mujoco.MjData(model)
+        self._half = np.array([half_extent(model, g) for g in range(model.ngeom)])
+        self._reach = _reach(model)
+        self._pairs = [p for p in collidable_pairs(model) if math.isfinite(min(self._half[p[0]], self._half[p[1]]))]
+        thin = np.full(model.nbody, np.inf)
+        for g1, g2 in self._pairs:
+            for g in (g1, g2):
+                body = model.geom_bodyid[g]
+                thin[body] = min(thin[body], self._half[g1], self._half[g2])
+        self._bodies = np.flatnonzero(np.isfinite(thin) & (model.body_weldid != 0))
+        self._thin = thin[self._bodies]
+        self._body_reach = np.array(
+            [max((self._reach[g] for g in _geoms(model, b)), default=0.0) for b in self._bodies]
+        )
+
+    @property
+    def pairs(self) -> int:
+        """How many geom pairs are watched."""
+        return len(self._pairs)
+
+    def suspects(self, xpos: Floats, cvel: Floats) -> NDArray[np.int64]:
+        """(M, 2) rows (lane, transition) in which some body moves by more than half of what it could miss.
+
+        xpos (n, K+1, nbody, 3) and cvel (n, K+1, nbody, 6) at K+1 consecutive samples.
+        """
+        if not len(self._bodies):
+            return np.empty((0, 2), dtype=np.int64)
+        moved = np.diff(xpos[:, :, self._bodies], axis=1)
+        turned = cvel[:, :-1, self._bodies, :3]
+        with np.errstate(invalid="ignore", over="ignore"):
+            sweep = np.sqrt((moved * moved).sum(-1))
+            sweep += np.sqrt((turned * turned).sum(-1)) * (self._model.opt.timestep * self._body_reach)
+            return np.argwhere((sweep > 0.5 * self._thin).any(axis=-1))
+
+    def passed(self, before: tuple[Floats, Floats], after: tuple[Floats, Floats], control: Floats) -> bool:
+        """Whether some pair passed through in the transition between two states (qpos, qvel) under a control."""
+        model, data = self._model, self._fine
+        if not all(np.isfinite(x).all() for x in (*before, *after)):
+            return False
+        touching = self._touching(*after)
+        pos, quat = data.xpos.copy(), data.xquat.copy()
+        touching |= self._touching(*before)
+        moved = np.linalg.norm(data.xpos - pos, axis=1)
+        turned = 2.0 * np.arccos(np.clip(np.abs((data.xquat * quat).sum(axis=1)), 0.0, 1.0))
+        sweep = moved[model.geom_bodyid] + turned[model.geom_bodyid] * self._reach
+        suspects: set[tuple[int, int]] = set()
+        finest = 0.0
+        for g1, g2 in self._pairs:
+            path, thin = sweep[g1] + sweep[g2], min(self._half[g1], self._half[g2])
+            if path <= thin or (g1, g2) in touching:
+                continue
+            if mujoco.mj_geomDistance(model, data, g1, g2, path, None) < path:
+                suspects.add((g1, g2))
+                finest = max(finest, path / thin)
+        return bool(suspects) and self._touch_when_finer(suspects, *before, control, finest)
+
+    def _touching(self, qpos: Floats, qvel: Floats) -> set[tuple[int, int]]:
+        data = self._fine
+        data.qpos[:], data.qvel[:] = qpos, qvel
+        mujoco.mj_fwdPosition(self._model, data)
+        return {_ordered(*pair) for pair in data.contact.geom.reshape(-1, 2).tolist()}
+
+    def _touch_when_finer(
+        self, suspects: set[tuple[int, int]], qpos: Floats, qvel: Floats, control: Floats, ratio: float
+    ) -> bool:
+        data = self._fine
+        mujoco.mj_resetData(self._model, data)
+        data.qpos[:], data.qvel[:], data.ctrl[:] = qpos, qvel, control
+        substeps = int(min(_MOST_SUBSTEPS, max(4, math.ceil(4 * ratio))))
+        coarse = self._model.opt.timestep
+        self._model.opt.timestep = coarse / substeps
+        try:
+            for _ in range(substeps):
+                mujoco.mj_step(self._model, data)
+                if suspects & {_ordered(*pair) for pair in data.contact.geom.reshape(-1, 2).tolist()}:
+                    return True
+        finally:
+            self._model.opt.timestep = coarse
+        return False
+
+
+def collidable_pairs(model: mujoco.MjModel) -> list[tuple[int, int]]:
+    """Geom pairs (i < j) that the compiled model can bring into contact, in order."""
+    if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
+        return []
+    pairs = {_ordered(int(a), int(b)) for a, b in zip(model.pair_geom1, model.pair_geom2, strict=True)}
+    excluded = set(int(s) for s in model.exclude_signature)
+    parents = bool(model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_FILTERPARENT)
+    weld, body = model.body_weldid, model.geom_bodyid
+    # As in MuJoCo's collision filter: bodies of one weld group never collide, nor a body with its (welded) parent
+    # unless the parent is the world.
+    parent = weld[model.body_parentid[weld]]
+    for i in range(model.ngeom):
+        matches = (model.geom_contype[i] & model.geom_conaffinity) | (model.geom_contype & model.geom_conaffinity[i])
+        for j in np.flatnonzero(matches[i + 1 :]) + i + 1:
+            b1, b2 = int(body[i]), int(body[j])
+            w1, w2 = int(weld[b1]), int(weld[b2])
+            if w1 == w2:
+                continue
+            related = (w1 == parent[b2] and w1 != 0) or (w2 == parent[b1] and w2 != 0)
+            if related and not parents:
+                continue
+            low, high = _ordered(b1, b2)
+            if (low << 16) + high in excluded:
+                continue
+            pairs.add((i, int(j)))
+    return sorted(pairs)
+
+
+def _ordered(a: int, b: int) -> tuple[int, int]:
+    return (a, b) if a < b else (b, a)
+
+
+def _geoms(model: mujoco.MjModel, body: int) -> range:
+    first = int(model.body_geomadr[body])
+    return range(first, first + int(model.body_geomnum[body]))
+
+
+def half_extent(model: mujoco.MjModel, geom: int) -> float:
+    """The smallest half-thickness of a geom, m; infinite for what has no other side."""
+    size, kind = model.geom_size[geom], mujoco.mjtGeom(int(model.geom_type[geom]))
+    if kind in (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD):
+        return math.inf
+    if kind in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE):
+        return float(size[0])
+    if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
+        return float(min(size[:2]))
+    return float(min(model.geom_aabb[geom, 3:]))
+
+
+def _reach(model: mujoco.MjModel) -> Floats:
+    """(ngeom,) m: the farthest a geom's surface lies from its body's frame."""
+    return np.asarray(np.linalg.norm(model.geom_pos, axis=1) + model.geom_rbound)

@@ -1,0 +1,19 @@
+"""worldverify: a physics verifier for robot actions written by vision-language(-action) models."""
+
+from worldverify.action import ActionSpec as ActionSpec
+from worldverify.cost import Cost as Cost
+from worldverify.local import LocalVerifier as LocalVerifier
+from worldverify.plan import Plan as Plan
+from worldverify.refusal import Refusal as Refusal
+from worldverify.registry import load as load
+from worldverify.registry import tasks as tasks
+from worldverify.scene import Scene as Scene
+from worldverify.spec import Spec as Spec
+from worldverify.task import Task as Task
+from worldverify.verdict import Margin as Margin
+from worldverify.verdict import Verdict as Verdict
+from worldverify.verdict import Verdicts as Verdicts
+from worldverify.verdict import Violation as Violation
+from worldverify.verifier import Verifier as Verifier
+from worldverify.verify import verify as verify
+from worldverify.version import VERSION as __version__  # noqa: F401

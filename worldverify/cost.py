@@ -1,0 +1,23 @@
+"""What a verdict took. A batch's time is shared among its verdicts by the substeps each of them simulated."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The bill of one verdict; null means that it was not measured."""
+
+    steps: int = 0  # physics substeps simulated for this verdict, retries and audits included
+    steps_saved: int = 0  # substeps of the plain exhaustive run that were not simulated
+    cpu_s: float = 0.0  # s, processor time of all threads
+    gpu_s: float = 0.0  # s, device time
+    wall_s: float = 0.0  # s, this verdict's share of the elapsed time
+    compile_s: float = 0.0  # s, its share of reading and compiling plans, within wall_s
+    bytes: int = 0  # recorded evidence
+    cold: bool = False  # the engine was built within this call
+    joules: float | None = None
+    money: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

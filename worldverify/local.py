@@ -1,0 +1,284 @@
+"""The local verifier: admit, compile, simulate, judge, on the CPUs of this process."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.compile import compile_plans
+from worldverify.cost import Cost
+from worldverify.physics import Job, Outcome, Physics
+from worldverify.plan import Plan, admit, plan_id
+from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
+from worldverify.refusal import Cause, Refusal
+from worldverify.registry import load
+from worldverify.request import digest_of, request_of
+from worldverify.rewards import reward_of
+from worldverify.simulate import CHUNK, Trace
+from worldverify.task import Task
+from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
+from worldverify.version import VERSION
+
+Floats = NDArray[np.float64]
+Scope = Literal["plan", "chunk"]
+Margins = Literal["decided", "full"]
+Watch = Callable[[int, int], None]  # (substeps done, substeps in all)
+
+# Evidence of one block of plans stays below this, so that a large batch does not need a large machine.
+BLOCK_BYTES = 128 * 2**20
+
+
+class LocalVerifier:
+    """A Verifier on MuJoCo C. It keeps engines between calls; the verdicts do not depend on that."""
+
+    def __init__(self, *, threads: int | None = None, chunk: int = CHUNK) -> None:
+        """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call."""
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1; got {threads}.")
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1 physics step; got {chunk}.")
+        self._physics: Physics | None = Physics(threads=threads, chunk=chunk)
+
+    def verify(
+        self,
+        task: Task | str,
+        plans: Any,
+        *,
+        seed: int = 0,
+        state: Floats | Sequence[Floats] | None = None,
+        scope: Scope = "plan",
+        margins: Margins = "decided",
+        history: Trace | None = None,
+        watch: Watch | None = None,
+    ) -> Verdicts:
+        """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
+        from trusted physics and is not checked as a start."""
+        if self._physics is None:
+            raise RuntimeError("This verifier is closed: make another one.")
+        clock, cpu = time.perf_counter(), time.process_time()
+        task = load(task) if isinstance(task, str) else task
+        options = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
+        options["margins"] = _one_of("margins", margins, ("decided", "full"))
+        items = candidates(plans)
+        states = _states(task, len(items), seed, state)
+        admitted = [_admitted(task, raw) for raw in items]
+        starts = [None] * len(items) if history is not None else _start_faults(task, states)
+        ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]
+        compiled = _compiled(task, states, ready)
+        compile_s = time.perf_counter() - clock
+
+        outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
+        verdicts = []
+        for i, raw in enumerate(items):
+            plan = admitted[i] if isinstance(admitted[i], Plan) else None
+            request = request_of(task, raw, plan, seed, None if state is None else states[i], options)  # type: ignore[arg-type]
+            held = _too_short(task, compiled[i]) if options["scope"] == "plan" else None
+            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, held, options["scope"] == "chunk"))  # type: ignore[arg-type]
+        wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+        return Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
+
+    def close(self) -> None:
+        """Give back the engines."""
+        if self._physics is not None:
+            self._physics.close()
+        self._physics = None
+
+    def _run(
+        self,
+        physics: Physics,
+        task: Task,
+        options: Mapping[str, str],
+        history: Trace | None,
+        states: Floats,
+        compiled: Sequence[Floats | Refusal],
+        watch: Watch | None,
+    ) -> list[Outcome | Refusal]:
+        """Simulate what compiled, block by block."""
+        results: list[Outcome | Refusal] = [c if isinstance(c, Refusal) else Refusal("no_plan", "") for c in compiled]
+        work = [(i, c) for i, c in enumerate(compiled) if not isinstance(c, Refusal)]
+        block = max(1, BLOCK_BYTES // (8 * max(1, task.scene.model.nsensordata) * (task.samples + 1)))
+        total, done = task.samples * len(work), 0
+
+        def told(steps: int) -> None:
+            nonlocal done
+            done += steps
+            if watch is not None:
+                watch(min(done, total), total)
+
+        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told)
+        for first in range(0, len(work), block):
+            part = work[first : first + block]
+            rows = [i for i, _ in part]
+            for i, outcome in zip(rows, physics.run(job, states[rows], [c for _, c in part]), strict=True):
+                results[i] = outcome
+        return results
+
+
+def candidates(plans: Any) -> list[object]:
+    """The plans of a call as a list: one text, dict, Plan or matrix counts as one plan."""
+    if isinstance(plans, str | bytes | Mapping | Plan):
+        return [plans]
+    if isinstance(plans, np.ndarray):
+        if plans.ndim == 2:
+            return [plans]
+        if plans.ndim != 3:
+            raise ValueError(
+                f"An array of plans has shape (B, T, width), one plan (T, width); got {plans.shape}."
+            )
+        return list(plans)
+    try:
+        return list(plans)
+    except TypeError:
+        raise TypeError(
+            f"plans must be a list of texts, dicts, Plans or arrays; got {type(plans).__name__}."
+        ) from None
+
+
+def _one_of(label: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{label} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+    return value
+
+
+def _states(task: Task, plans: int, seed: int, state: Floats | Sequence[Floats] | None) -> Floats:
+    """(B, nstate) the state each plan starts from."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0 on; got {seed!r}.")
+    nstate = task.scene.nstate
+    if state is None:
+        return np.broadcast_to(task.start(int(seed)), (plans, nstate))
+    states = np.asarray(state, dtype=np.float64)
+    if states.shape not in ((nstate,), (plans, nstate)):
+        raise ValueError(
+            f"state must be one MuJoCo integration state of {task.name}, shape ({nstate},), or one for each plan, "
+            f"shape ({plans}, {nstate}); got {states.shape}."
+        )
+    return np.broadcast_to(states, (plans, nstate))
+
+
+def _admitted(task: Task, raw: object) -> Plan | Refusal:
+    try:
+        return admit(raw, contracts=task.contracts, default_rate=task.rate, task=task.name)
+    except Refusal as refusal:
+        return refusal
+
+
+def _start_faults(task: Task, states: Floats) -> list[Refusal | None]:
+    """Why each start cannot be judged from, or None; equal states are looked at once."""
+    seen: dict[bytes, Refusal | None] = {}
+    faults = []
+    for state in states:
+        key = state.tobytes()
+        if key not in seen:
+            try:
+                task.scene.check_start(state)
+                seen[key] = None
+            except Refusal as refusal:
+                seen[key] = refusal
+        faults.append(seen[key])
+    return faults
+
+
+def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Floats | Refusal]:
+    rows = [i for i, plan in enumerate(ready) if isinstance(plan, Plan)]
+    compiled: list[Floats | Refusal] = [p if isinstance(p, Refusal) else Refusal("no_plan", "") for p in ready]
+    if rows:
+        plans = [plan for plan in ready if isinstance(plan, Plan)]
+        done = compile_plans(
+            task.scene.model, states[rows], task.arm, plans, rate=task.rate, horizon=task.horizon
+        )
+        for i, result in zip(rows, done, strict=True):
+            compiled[i] = result
+    return compiled
+
+
+def _too_short(task: Task, controls: Floats | Refusal) -> str | None:
+    if isinstance(controls, Refusal) or len(controls) >= task.steps:
+        return None
+    return f"The plan lasts {len(controls) / task.rate:g} s; its last command is held to {task.horizon:g} s."
+
+
+def _verdict(
+    task: Task,
+    id: str | None,
+    plan: Plan | None,
+    outcome: Outcome | Refusal,
+    request: dict[str, Any],
+    held: str | None,
+    chunk: bool,
+) -> Verdict:
+    warnings = (*(plan.warnings if plan else ()), *((held,) if held else ()), *task.scene.warnings)
+    status: Status
+    cause: Cause | None
+    if isinstance(outcome, Refusal):
+        status, cause, code, reason = "INVALID", outcome.cause, outcome.code, outcome.reason
+        margins, violation, decided_s = {}, None, None
+    else:
+        finding, h = outcome.finding, task.timestep
+        status, cause, code, margins = finding.status, None, None, finding.margins
+        violation, decided_s = None, None if finding.decided is None else finding.decided * h
+        warnings = (*warnings, *outcome.warnings)
+        if outcome.unconverged:
+            status, code = "INCONCLUSIVE", "unconverged"
+            reason = f"Undecided: {outcome.warnings[-1]}"
+        elif status == "PASS":
+            reason = pass_reason(margins)
+        elif status == "FAIL":
+            assert finding.violated is not None and decided_s is not None
+            violation = Violation(finding.violated, decided_s)
+            reason = fail_reason(margins, finding.violated, decided_s)
+        elif status == "INVALID":
+            cause = outcome.cause
+            code, reason = fault_reason(finding, h, cause or "model")
+        else:
+            reason = inconclusive_reason(margins, task.horizon, chunk)
+    reward, valid = reward_of(status, cause, margins.values(), task.reward_min)
+    info, method = Physics.info(), "exhaustive"
+    return Verdict(
+        id=id if plan is None or plan.id is None else plan.id,
+        task=task.name,
+        status=status,
+        cause=cause,
+        code=code,
+        reason=reason,
+        margins=margins,
+        first_violation=violation,
+        reward=reward,
+        valid=valid,
+        warnings=tuple(dict.fromkeys(warnings)),
+        cost=Cost(),
+        engine={**info._asdict(), "method": method},
+        request=request,
+        digest=digest_of(request, info, method, VERSION, status, cause, margins),
+        decided_s=decided_s,
+    )
+
+
+def _billed(
+    verdicts: Sequence[Verdict],
+    outcomes: Sequence[Outcome | Refusal],
+    wall_s: float,
+    cpu_s: float,
+    compile_s: float,
+) -> list[Verdict]:
+    """Shares of the call's time: compiling is shared evenly, the rest by substeps simulated."""
+    steps = [0 if isinstance(o, Refusal) else o.steps for o in outcomes]
+    total = math.fsum(steps)
+    even = compile_s / max(1, len(verdicts))
+    billed = []
+    for verdict, outcome, n in zip(verdicts, outcomes, steps, strict=True):
+        share = n / total if total else 1 / len(verdicts)
+        run = not isinstance(outcome, Refusal)
+        cost = Cost(
+            steps=n,
+            cpu_s=cpu_s * share if total else cpu_s / len(verdicts),
+            wall_s=even + (wall_s - compile_s) * share,
+            compile_s=even,
+            bytes=outcome.evidence if isinstance(outcome, Outcome) else 0,
+            cold=run and isinstance(outcome, Outcome) and outcome.cold,
+        )
+        billed.append(with_cost(verdict, cost))
+    return billed

@@ -1,0 +1,179 @@
+"""Engines at work: run a block of plans, repeat what cannot be believed, and find out whose fault it is."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.judge import Finding, judge
+from worldverify.kernels.engine import EngineInfo, Fault
+from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
+from worldverify.refusal import Cause
+from worldverify.scene import Scene
+from worldverify.simulate import Trace, simulate
+from worldverify.task import Task
+
+Floats = NDArray[np.float64]
+
+MORE_MEMORY = 4  # times the arena, for a lane that overflowed or raised
+MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
+CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
+
+_KEPT_ENGINES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One call of verify, as far as physics is concerned."""
+
+    task: Task
+    chunk: bool  # scope "chunk"
+    full: bool  # margins "full"
+    history: Trace | None  # evidence before the given state
+    told: Callable[[int], None]  # is told of every n substeps done
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What physics has to say of one plan."""
+
+    finding: Finding
+    cause: Cause | None  # whose fault, if the finding is INVALID
+    steps: int  # substeps simulated for it, repeats included
+    evidence: int  # bytes recorded
+    cold: bool  # an engine was built for it
+    warnings: tuple[str, ...] = ()
+    unconverged: bool = False  # a better converged solver gives another verdict
+
+
+class Physics:
+    """Runs jobs on MuJoCo C, keeping the engines it used last."""
+
+    def __init__(self, *, threads: int | None, chunk: int) -> None:
+        self._threads, self._chunk = threads, chunk
+        self._engines: OrderedDict[tuple[Any, ...], tuple[Scene, MujocoEngine]] = OrderedDict()
+
+    @staticmethod
+    def info() -> EngineInfo:
+        return EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
+
+    def close(self) -> None:
+        self._engines.clear()
+
+    def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        """One outcome a plan: states (B, nstate), controls B times (T_b, nu)."""
+        engine, cold = self._engine(job.task.scene, len(controls))
+        findings, steps, evidence = self._find(job, engine, states, controls)
+        outcomes = [Outcome(f, None, steps, evidence, cold) for f in findings]
+        self._repeat_faults(job, states, controls, outcomes)
+        self._repeat_unconverged(job, states, controls, outcomes)
+        return outcomes
+
+    def _find(
+        self, job: Job, engine: MujocoEngine, states: Floats, controls: Sequence[Floats]
+    ) -> tuple[list[Finding], int, int]:
+        """(findings, substeps a plan, bytes of evidence a plan)."""
+        task = job.task
+        ends = np.array([len(u) * task.substeps if job.chunk else task.samples for u in controls])
+        samples = int(ends.max())
+        trace = simulate(
+            engine, states, controls, substeps=task.substeps, samples=samples, chunk=self._chunk, watch=job.told
+        )
+        evidence = (trace.value.nbytes + trace.fault.nbytes) // len(controls)
+        trace = replace(trace, last=ends)
+        if job.history is not None:
+            trace = trace.following(job.history)
+        findings = judge(task.scene.bound, trace, horizon=task.samples, chunk=job.chunk, full=job.full)
+        return findings, samples, evidence
+
+    def _repeat_faults(
+        self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]
+    ) -> None:
+        """Untrusted plans once more with more memory; what stays untrusted is the plan's fault if holding still works.
+
+        Alone among themselves: the verdicts of their batch-mates are never touched.
+        """
+        rows = [i for i, o in enumerate(outcomes) if o.finding.status == "INVALID" and o.finding.fault]
+        for i, o in enumerate(outcomes):
+            if o.finding.status == "INVALID" and not o.finding.fault:
+                outcomes[i] = replace(o, cause="spec")
+        if not rows:
+            return
+        engine, _ = self._engine(job.task.scene, len(rows), memory=MORE_MEMORY)
+        findings, steps, _ = self._find(job, engine, states[rows], [controls[i] for i in rows])
+        holds: dict[bytes, bool] = {}
+        for i, finding in zip(rows, findings, strict=True):
+            spent, cause, warnings = outcomes[i].steps + steps, None, outcomes[i].warnings
+            if finding.status != "INVALID":
+                warnings = (*warnings, f"Simulated again with {MORE_MEMORY} times the memory.")
+            elif not finding.fault:
+                cause = "spec"
+            else:
+                key = states[i].tobytes()
+                if key not in holds:
+                    holds[key] = self._holds(job, states[i])
+                    spent += job.task.samples
+                cause = "plan" if holds[key] else "model"
+            outcomes[i] = replace(outcomes[i], finding=finding, cause=cause, steps=spent, warnings=warnings)  # type: ignore[arg-type]
+
+    def _holds(self, job: Job, state: Floats) -> bool:
+        """Whether the scene stays trusted to the horizon while the start state's own controls are held."""
+        task = job.task
+        engine, _ = self._engine(task.scene, 1, memory=MORE_MEMORY)
+        held = state[state_slice(task.scene.model, mujoco.mjtState.mjSTATE_CTRL)][None]
+        if not np.isfinite(held).all():
+            return False
+        trace = simulate(
+            engine, state[None], [held], substeps=task.substeps, samples=task.samples, chunk=self._chunk, watch=job.told
+        )
+        return not (trace.fault & int(Fault.invalidating())).any()
+
+    def _repeat_unconverged(
+        self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]
+    ) -> None:
+        """Plans whose solver often stopped at its limit once more with a higher limit: the verdict must not change."""
+        rows = [i for i, o in enumerate(outcomes) if o.finding.status != "INVALID" and self._capped(job, o)]
+        if not rows:
+            return
+        engine, _ = self._engine(job.task.scene, len(rows), iterations=MORE_ITERATIONS)
+        findings, steps, _ = self._find(job, engine, states[rows], [controls[i] for i in rows])
+        for i, finding in zip(rows, findings, strict=True):
+            before = outcomes[i].finding
+            same = (finding.status, finding.violated) == (before.status, before.violated)
+            note = "The solver often stopped at its iteration limit; " + (
+                "a higher limit gives the same verdict." if same else f"a higher limit gives {finding.status}."
+            )
+            outcomes[i] = replace(
+                outcomes[i],
+                steps=outcomes[i].steps + steps,
+                unconverged=not same,
+                warnings=(*outcomes[i].warnings, note),
+            )
+
+    @staticmethod
+    def _capped(job: Job, outcome: Outcome) -> bool:
+        finding = outcome.finding
+        upto = job.task.samples if finding.decided is None else finding.decided
+        return finding.capped > CAPPED_SHARE * (upto + 1)
+
+    def _engine(self, scene: Scene, plans: int, *, memory: int = 1, iterations: int = 1) -> tuple[MujocoEngine, bool]:
+        """An engine with exactly that many lanes, and whether it had to be built."""
+        key = (id(scene), plans, memory, iterations)
+        if key in self._engines:
+            self._engines.move_to_end(key)
+            return self._engines[key][1], False
+        model = scene.model
+        if memory > 1:
+            model = scene.recompile(memory * int(model.narena))
+        if iterations > 1:
+            model = scene.recompile(int(model.narena))
+            model.opt.iterations *= iterations
+        engine = MujocoEngine(model, plans, threads=self._threads)
+        self._engines[key] = (scene, engine)  # the scene is kept so that its id stays its own
+        while len(self._engines) > _KEPT_ENGINES:
+            self._engines.popitem(last=False)
+        return engine, True

@@ -1,0 +1,285 @@
+"""The actions of a plan, checked one field after the other: types, number, finite, units of orientation.
+
+What depends on a scene (joint ranges, object names, reach) is checked where the plan is compiled.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.action import SKILLS, ActionSpec, ArgumentKind, did_you_mean
+from worldverify.describe import describe, shorten
+from worldverify.refusal import Refusal
+from worldverify.waypoint import Waypoint
+
+LARGEST = 1e6  # no value of a plan is beyond it, in whatever unit
+GRIPPER_SLACK = 0.05  # of the opening; policies that succeed overshoot by this much
+NORM_SLACK = 1e-3  # of an orientation, as written with four digits
+NORM_EXACT = 1e-12  # nearer to 1 an orientation is left as it is, so that reading it again changes nothing
+
+
+class Fields:
+    """Reads the fields of one plan and collects what was tolerated."""
+
+    def __init__(self, spec: ActionSpec, task: str, path: str) -> None:
+        self.spec = spec
+        self.task = task  # how sentences name the task
+        self.path = path  # how sentences name the list of actions
+        self.warnings: list[str] = []
+        self._clipped: list[str] = []
+        self._rescaled: list[str] = []
+
+    def array(self, value: object) -> NDArray[np.float64]:
+        """Actions of a fixed width.  (T, width)"""
+        if hasattr(value, "__array__"):
+            table = self._from_array(value)
+        else:
+            rows = [self._row(row, f"{self.path}[{index}]") for index, row in enumerate(self._actions(value))]
+            table = np.array(rows, dtype=np.float64)
+        self._check_table(table)
+        table = self._clip_column(table)
+        self._summarise()
+        return table
+
+    def waypoints(self, value: object) -> tuple[Waypoint, ...]:
+        """Poses of the gripper."""
+        actions = self._actions(value)
+        points = tuple(self._waypoint(item, f"{self.path}[{index}]") for index, item in enumerate(actions))
+        self._check_times([point.time for point in points])
+        self._summarise()
+        return points
+
+    def skills(self, value: object) -> tuple[Mapping[str, object], ...]:
+        """Calls of skills."""
+        actions = self._actions(value)
+        calls = tuple(self._skill(item, f"{self.path}[{index}]") for index, item in enumerate(actions))
+        self._summarise()
+        return calls
+
+    def _actions(self, value: object) -> Sequence[object]:
+        if not isinstance(value, list | tuple):
+            raise Refusal("wrong_type", f"{self.path} is {describe(value)}; it must be a list of actions.")
+        self._check_length(len(value))
+        return value
+
+    def _check_length(self, count: int) -> None:
+        if count == 0:
+            raise Refusal("empty", f"{self.path} is empty; {self.task} wants at least one action.")
+        if count > self.spec.horizon:
+            raise Refusal(
+                "too_long",
+                f"{self.path} holds {count:,} actions; a plan holds at most {self.spec.horizon:,}.",
+            )
+
+    def _row(self, row: object, path: str) -> list[float]:
+        if not isinstance(row, list | tuple):
+            raise Refusal("wrong_type", f"{path} is {describe(row)}; {self._wants()}")
+        if len(row) != self.spec.width:
+            raise Refusal("wrong_width", f"{path} has {_values(len(row))}; {self._wants()}")
+        return [self._number(number, f"{path}[{index}]") for index, number in enumerate(row)]
+
+    def _from_array(self, value: object) -> NDArray[np.float64]:
+        try:
+            array = value if isinstance(value, np.ndarray) else np.asarray(value)
+        except Exception as error:  # whatever another library's array raises
+            raise Refusal(
+                "wrong_type", f"{self.path} cannot be read as an array: {shorten(str(error), 100)}."
+            ) from None
+        if array.dtype.kind not in "fiu" or isinstance(array, np.ma.MaskedArray):
+            kind = "masked" if isinstance(array, np.ma.MaskedArray) else f"of type {array.dtype}"
+            raise Refusal("wrong_type", f"{self.path} is an array {kind}; it must be a plain array of numbers.")
+        if array.ndim != 2 or array.shape[1] != self.spec.width:
+            raise Refusal("wrong_width", f"{self.path} is an array of shape {array.shape}; {self._wants('(T, width)')}")
+        self._check_length(len(array))
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as not finite
+            return np.array(array, dtype=np.float64)
+
+    def _check_table(self, table: NDArray[np.float64]) -> None:
+        if not np.isfinite(table).all():
+            row, column = np.argwhere(~np.isfinite(table))[0].tolist()
+            self._number(float(table[row, column]), f"{self.path}[{row}][{column}]")
+        if (np.abs(table) > LARGEST).any():
+            row, column = np.argwhere(np.abs(table) > LARGEST)[0].tolist()
+            self._number(float(table[row, column]), f"{self.path}[{row}][{column}]")
+
+    def _clip_column(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        if "gripper" not in self.spec.columns:
+            return table
+        column = self.spec.columns.index("gripper")
+        for row in range(len(table)):
+            table[row, column] = self._gripper(float(table[row, column]), f"{self.path}[{row}][{column}]")
+        return table
+
+    def _wants(self, shape: str = "") -> str:
+        columns = self.spec.columns
+        named = ", ".join(columns) if len(columns) <= 12 else f"{columns[0]} to {columns[-1]}"
+        if shape:
+            return f"{self.task} wants shape {shape} with width {len(columns)}: {named}."
+        return f"{self.task} wants {len(columns)}: {named}."
+
+    def _waypoint(self, value: object, path: str) -> Waypoint:
+        known = {"position": None, "orientation": None, "gripper": None, "time": None}
+        item = _object(value, path, known)
+        if "position" not in item:
+            raise Refusal("missing_key", f'{path} lacks "position": [x, y, z] in m.')
+        gripper = self._number(item["gripper"], f"{path}.gripper") if "gripper" in item else None
+        return Waypoint(
+            position=self._position(item["position"], f"{path}.position"),
+            orientation=self._orientation(item["orientation"], f"{path}.orientation")
+            if "orientation" in item
+            else None,
+            gripper=None if gripper is None else self._gripper(gripper, f"{path}.gripper"),
+            time=self._number(item["time"], f"{path}.time") if "time" in item else None,
+        )
+
+    def _position(self, value: object, path: str) -> tuple[float, float, float]:
+        x, y, z = self._vector(value, path, ("x", "y", "z"), "a position in m")
+        return x, y, z
+
+    def _orientation(self, value: object, path: str) -> tuple[float, float, float, float]:
+        w, x, y, z = self._vector(value, path, ("w", "x", "y", "z"), "a quaternion")
+        norm = math.hypot(w, x, y, z)
+        if abs(norm - 1.0) > NORM_SLACK:
+            advice = "divide it by its norm" if norm > 0 else "[0, 1, 0, 0] points straight down"
+            raise Refusal(
+                "bad_quaternion",
+                f"{path} has norm {norm:.6g}; a unit quaternion [w, x, y, z] has 1: {advice}.",
+            )
+        if abs(norm - 1.0) <= NORM_EXACT:
+            return w, x, y, z
+        if abs(norm - 1.0) > 1e-6:
+            self._rescaled.append(path)
+        return w / norm, x / norm, y / norm, z / norm
+
+    def _vector(self, value: object, path: str, names: tuple[str, ...], what: str) -> list[float]:
+        wanted = f"{what} is [{', '.join(names)}]"
+        if not isinstance(value, list | tuple):
+            raise Refusal("wrong_type", f"{path} is {describe(value)}; {wanted}.")
+        if len(value) != len(names):
+            raise Refusal("wrong_width", f"{path} has {_values(len(value))}; {wanted}.")
+        return [self._number(number, f"{path}[{index}]") for index, number in enumerate(value)]
+
+    def _check_times(self, times: list[float | None]) -> None:
+        given = [time for time in times if time is not None]
+        if not given:
+            return
+        if len(given) != len(times):
+            index = times.index(None)
+            raise Refusal("bad_time", f'{self.path}[{index}] lacks "time"; give every waypoint one, or none.')
+        before = None
+        for index, time in enumerate(given):
+            if time < 0 or (before is not None and time <= before):
+                after = "0 or more" if before is None else f"more than the {before:g} s of the one before"
+                raise Refusal("bad_time", f"{self.path}[{index}].time is {time:g} s; it must be {after}.")
+            before = time
+
+    def _skill(self, value: object, path: str) -> Mapping[str, object]:
+        if isinstance(value, dict) and "skill" not in value:
+            raise Refusal(
+                "missing_key",
+                f'{path} is {describe(value)} and lacks "skill": {", ".join(self.spec.skills)}.',
+            )
+        if not isinstance(value, dict):
+            raise Refusal("wrong_type", f'{path} is {describe(value)}; a skill is {{"skill": name, ...}}.')
+        name = value["skill"]
+        if not isinstance(name, str):
+            raise Refusal("wrong_type", f"{path}.skill is {describe(name)}; it must be the name of a skill.")
+        if name not in self.spec.skills:
+            hint = did_you_mean(name, self.spec.skills)
+            raise Refusal("unknown_skill", f"{path}.skill is {shorten(name)}, which {self.task} does not have. {hint}")
+        arguments = {**SKILLS[name].required, **SKILLS[name].optional}
+        item = _object(value, path, {"skill": None, **arguments})
+        for key, kind in SKILLS[name].required.items():
+            if key not in item:
+                raise Refusal("missing_key", f'{path} ({name}) lacks "{key}": {_KINDS[kind]}.')
+        # In the order of the table, so that plans with the same content are written the same.
+        return {
+            "skill": name,
+            **{key: self._argument(item[key], kind, f"{path}.{key}") for key, kind in arguments.items() if key in item},
+        }
+
+    def _argument(self, value: object, kind: ArgumentKind, path: str) -> object:
+        if kind == "position" or (kind == "name or position" and isinstance(value, list | tuple)):
+            return self._position(value, path)
+        if kind == "orientation":
+            return self._orientation(value, path)
+        if kind in ("name", "name or position"):
+            if not isinstance(value, str) or not value:
+                raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be {_KINDS[kind]}.")
+            check_unicode(value, path)
+            return value
+        number = self._number(value, path)
+        if number <= 0:
+            raise Refusal("out_of_range", f"{path} is {number:g}; it must be {_KINDS[kind]}, more than 0.")
+        return number
+
+    def _number(self, value: object, path: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be a number.")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isnan(number):
+            raise Refusal("not_finite", f"{path} is NaN; every value must be a finite number.")
+        if math.isinf(number):
+            raise Refusal("not_finite", f"{path} is infinite, or too large to be a number; every value must be finite.")
+        if abs(number) > LARGEST:
+            raise Refusal("out_of_range", f"{path} is {number:g}; no value of a plan is beyond {LARGEST:g}.")
+        return number
+
+    def _gripper(self, value: float, path: str) -> float:
+        """The value within what open and closed span."""
+        assert self.spec.gripper is not None
+        low, high = min(self.spec.gripper), max(self.spec.gripper)
+        slack = GRIPPER_SLACK * (high - low)
+        if not low - slack <= value <= high + slack:
+            is_open, is_closed = self.spec.gripper
+            raise Refusal(
+                "out_of_range",
+                f"{path} is {value:g}; the gripper is {is_closed:g} closed to {is_open:g} open.",
+            )
+        if not low <= value <= high:
+            self._clipped.append(path)
+        return min(max(value, low), high)
+
+    def _summarise(self) -> None:
+        for paths, what in (
+            (self._clipped, "gripper values just outside of closed to open were clipped"),
+            (self._rescaled, "orientations were scaled to norm 1"),
+        ):
+            if paths:
+                self.warnings.append(f"{len(paths)} {what}, the first at {paths[0]}.")
+
+
+def check_unicode(text: str, path: str) -> None:
+    """Refuses half a surrogate pair, which no file can hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refusal("malformed", f"{path} is {shorten(text)}, which is not valid Unicode.") from None
+
+
+_KINDS: dict[ArgumentKind, str] = {
+    "name": "the name of a body or site",
+    "position": "a position [x, y, z] in m",
+    "name or position": "the name of a body or site, or a position [x, y, z] in m",
+    "orientation": "a unit quaternion [w, x, y, z]",
+    "length": "a length in m",
+    "seconds": "a time in s",
+}
+
+
+def _object(value: object, path: str, known: Mapping[str, object]) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be an object with {', '.join(known)}.")
+    for key in value:
+        if key not in known:
+            raise Refusal("unknown_key", f"{path} has the unknown key {shorten(key)}. {did_you_mean(key, known)}")
+    return value
+
+
+def _values(count: int) -> str:
+    return f"{count} value{'' if count == 1 else 's'}"

@@ -1,0 +1,189 @@
+"""A compiled model whose sensors show what a spec needs, and its start state."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.binding import Bound, bind
+from worldverify.identity import model_digest
+from worldverify.kernels.tunnelling import half_extent
+from worldverify.refusal import Refusal
+from worldverify.sensing import SensorRequest
+from worldverify.spec import Spec
+
+Floats = NDArray[np.float64]
+
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+# MuJoCo 4.0.0 computes wrong accelerations with sparse factorisation, so dense is forced there; above this many
+# degrees of freedom dense would crawl, and the model is refused instead.
+SPARSE_BUG_VERSION = "4.0.0"
+MOST_DOFS_DENSE = 300
+
+DEEPEST_START = 1e-3  # m of overlap at the start, or this share of the thinner geom's thickness:
+DEEPEST_START_SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One world: compiled, with the spec's sensors in place."""
+
+    model: mujoco.MjModel
+    bound: Bound  # how sensor columns become margins
+    warnings: tuple[str, ...]  # what a person should know about this model
+    keyframe: int  # -1: the model's default pose
+    recompile: Callable[[int], mujoco.MjModel]  # the same model with that many bytes of arena memory
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the compiled model."""
+        return model_digest(self.model)
+
+    def start(self, change: Callable[[Any, Any], None] | None = None) -> Floats:
+        """(nstate,) the start state, after `change(model, data)` has moved what it wants to move."""
+        data = self.data()
+        if change is not None:
+            change(self.model, data)
+        return self.state_of(data)
+
+    def data(self, state: Floats | None = None) -> mujoco.MjData:
+        """A fresh MjData at the keyframe, or at a state (nstate,)."""
+        data = mujoco.MjData(self.model)
+        if self.keyframe >= 0:
+            mujoco.mj_resetDataKeyframe(self.model, data, self.keyframe)
+        if state is not None:
+            mujoco.mj_setState(self.model, data, state, STATE)
+        return data
+
+    def state_of(self, data: mujoco.MjData) -> Floats:
+        """(nstate,) the integration state of an MjData."""
+        state = np.empty(self.nstate)
+        mujoco.mj_getState(self.model, data, state, STATE)
+        return state
+
+    @property
+    def nstate(self) -> int:
+        return int(mujoco.mj_stateSize(self.model, STATE))
+
+    def check_start(self, state: Floats) -> None:
+        """Refuses a state that is not physical: not finite, or with geoms pushed into each other."""
+        if state.shape != (self.nstate,):
+            raise Refusal(
+                "bad_state",
+                f"A state of this scene has {self.nstate} numbers (mjSTATE_INTEGRATION); got shape {state.shape}.",
+                cause="model",
+            )
+        if not np.isfinite(state).all():
+            raise Refusal("initial_state", "The start state holds NaN or infinity.", cause="model")
+        data = self.data(state)
+        mujoco.mj_fwdPosition(self.model, data)
+        for contact in data.contact:
+            g1, g2 = (int(g) for g in contact.geom)
+            if min(g1, g2) < 0:
+                continue
+            thickness = 2 * min(half_extent(self.model, g1), half_extent(self.model, g2))
+            allowed = min(DEEPEST_START, DEEPEST_START_SHARE * thickness)
+            if -contact.dist > allowed:
+                a, b = (geom_label(self.model, g) for g in (g1, g2))
+                raise Refusal(
+                    "initial_state",
+                    f"The start state pushes {a} {-1e3 * contact.dist:.2f} mm into {b}; at most "
+                    f"{1e3 * allowed:.2f} mm is physical.",
+                    cause="model",
+                )
+
+
+def build_scene(source: mujoco.MjSpec, spec: Spec, *, keyframe: str | int | None = None) -> Scene:
+    """Compile a model with the sensors that a spec needs. `source` is not changed.
+
+    Raises Refusal: cause model if it does not compile or cannot be judged, cause spec if the spec does not fit it.
+    """
+    mjspec = source.copy()
+    warnings = _prepare(mjspec)
+    plain = _compile(mjspec)
+    _check_model(plain)
+    frame = _keyframe(plain, keyframe)
+    bound, requests, notes = bind(plain, spec)
+    for request in requests:
+        _add_sensor(mjspec, request)
+    model = _compile(mjspec)
+
+    def recompile(memory: int) -> mujoco.MjModel:
+        larger = mjspec.copy()
+        larger.memory = memory
+        return _compile(larger)
+
+    return Scene(model, bound.resolved(model), (*warnings, *notes), frame, recompile)
+
+
+def geom_label(model: mujoco.MjModel, geom: int) -> str:
+    """How to name a geom to a person: its own name, else that of its body."""
+    name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, geom)
+    body = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_BODY, int(model.geom_bodyid[geom]))
+    return f"geom {name!r}" if name else f"a geom of body {body!r}"
+
+
+def _prepare(mjspec: mujoco.MjSpec) -> list[str]:
+    """Switch off what would make a verdict lie, and say so where it changes the user's choice."""
+    notes = []
+    mjspec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    if mujoco.__version__ == SPARSE_BUG_VERSION:
+        asked = mujoco.mjtJacobian(int(mjspec.option.jacobian))
+        mjspec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+        if asked == mujoco.mjtJacobian.mjJAC_SPARSE:
+            notes.append("The dense Jacobian is used: MuJoCo 4.0.0 computes wrong accelerations with the sparse one.")
+    if mjspec.option.enableflags & int(mujoco.mjtEnableBit.mjENBL_SLEEP):
+        mjspec.option.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+        notes.append("Sleeping islands are switched off: they change margins.")
+    return notes
+
+
+def _compile(mjspec: mujoco.MjSpec) -> mujoco.MjModel:
+    try:
+        return mjspec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        text = " ".join(str(error).split())
+        raise Refusal("bad_model", f"MuJoCo cannot compile the model: {text}", cause="model") from None
+
+
+def _check_model(model: mujoco.MjModel) -> None:
+    if mujoco.__version__ == SPARSE_BUG_VERSION and model.nv > MOST_DOFS_DENSE:
+        raise Refusal(
+            "bad_model",
+            f"The model has {model.nv} degrees of freedom; with MuJoCo 4.0.0, whose sparse solver is wrong, at most "
+            f"{MOST_DOFS_DENSE} are simulated: use another MuJoCo version or fewer free bodies.",
+            cause="model",
+        )
+    if not (math.isfinite(model.opt.timestep) and model.opt.timestep > 0):
+        raise Refusal("bad_model", f"The timestep must be above zero; got {model.opt.timestep}.", cause="model")
+
+
+def _keyframe(model: mujoco.MjModel, keyframe: str | int | None) -> int:
+    if keyframe is None:
+        return -1
+    listed = [str(mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_KEY, i) or i) for i in range(model.nkey)]
+    index = listed.index(keyframe) if keyframe in listed else keyframe
+    if isinstance(index, int) and 0 <= index < model.nkey:
+        return index
+    shown = ", ".join(listed) or "none"
+    raise Refusal("bad_model", f"No keyframe {keyframe!r} in the model. Keyframes: {shown}.", cause="model")
+
+
+def _add_sensor(mjspec: mujoco.MjSpec, request: SensorRequest) -> None:
+    sensor = mjspec.add_sensor(
+        name=request.name,
+        type=request.type,
+        objtype=request.objtype,
+        objname=request.objname,
+        cutoff=request.cutoff,
+    )
+    if request.reftype is not None:
+        sensor.reftype, sensor.refname = request.reftype, request.refname
+    if request.intprm:
+        sensor.intprm[: len(request.intprm)] = request.intprm

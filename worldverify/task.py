@@ -1,0 +1,171 @@
+"""A task: a scene, an instruction, a spec, how it varies, a plan that passes and plans that fail."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify import action
+from worldverify.action import ActionSpec
+from worldverify.arm import Arm
+from worldverify.card import task_card
+from worldverify.plan import Plan
+from worldverify.refusal import Refusal
+from worldverify.scene import Scene, build_scene
+from worldverify.spec import Spec
+
+Floats = NDArray[np.float64]
+
+# Moves objects and joints of a fresh scene: change(generator, model, data).
+Randomise = Callable[[np.random.Generator, Any, Any], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a model is asked to do and how the answer is judged."""
+
+    name: str  # "PickCube-v0"
+    instruction: str  # one or two sentences for a model
+    scene: Scene
+    spec: Spec
+    horizon: float  # s, a whole number of control periods
+    rate: float  # Hz, actions a second; 1/rate is a whole number of physics steps
+    contracts: Mapping[str, ActionSpec]  # format name -> contract; the first of fixed width is what "actions" means
+    arm: Arm | None = None
+    randomise: Randomise | None = None
+    good: Plan | None = None  # passes
+    bad: Mapping[str, Plan] = field(default_factory=dict)  # requirement -> a plan that fails only it
+    objects: tuple[str, ...] = ()  # names that the instruction speaks of, shown with their positions
+    reward_min: float = -1.0  # the least reward, given to plans that break the simulation or cannot be read
+    source: str = ""  # where it comes from, for people
+
+    def __post_init__(self) -> None:
+        h = self.timestep
+        for label, value in (("rate", self.rate), ("horizon", self.horizon)):
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"The {label} of {self.name} must be above zero; got {value}.")
+        if not _whole(1 / (self.rate * h)):
+            below, above = (1 / (n * h) for n in (math.ceil(1 / (self.rate * h)), max(1, int(1 / (self.rate * h)))))
+            raise ValueError(
+                f"A rate of {self.rate:g} Hz does not fit the physics step of {h:g} s: use {below:g} or {above:g} Hz."
+            )
+        if not _whole(self.horizon * self.rate):
+            nearest = max(1, round(self.horizon * self.rate)) / self.rate
+            raise ValueError(
+                f"A horizon of {self.horizon:g} s is not a whole number of control periods: use {nearest:g} s."
+            )
+        if not self.reward_min < 1:
+            raise ValueError(f"reward_min must be below 1, the reward of a PASS; got {self.reward_min}.")
+
+    @property
+    def timestep(self) -> float:
+        """h, s."""
+        return float(self.scene.model.opt.timestep)
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps of one action."""
+        return round(1 / (self.rate * self.timestep))
+
+    @property
+    def samples(self) -> int:
+        """N, physics steps to the horizon."""
+        return round(self.horizon / self.timestep)
+
+    @property
+    def steps(self) -> int:
+        """T, actions to the horizon."""
+        return round(self.horizon * self.rate)
+
+    @property
+    def prompt(self) -> str:
+        """What a model is asked, for the start of seed 0: the instruction, the scene, the formats, an example."""
+        return self.card(0)
+
+    def card(self, seed: int = 0) -> str:
+        """The prompt for the start of a seed."""
+        return task_card(self, self.start(seed))
+
+    def start(self, seed: int = 0) -> Floats:
+        """(nstate,) the start state of a seed."""
+        if self.randomise is None:
+            return self.scene.start()
+        generator, randomise = np.random.default_rng(seed), self.randomise
+        return self.scene.start(lambda model, data: randomise(generator, model, data))
+
+    @classmethod
+    def from_mjcf(
+        cls,
+        source: str | Path,
+        *,
+        spec: str | Spec,
+        horizon: float,
+        actions: Literal["ctrl"] = "ctrl",
+        rate: float,
+        keyframe: str | int | None = None,
+        name: str | None = None,
+        instruction: str = "",
+        good: object = None,
+        bad: Mapping[str, object] | None = None,
+        randomise: Randomise | None = None,
+        reward_min: float = -1.0,
+    ) -> "Task":
+        """A task from any MJCF: a file, or its text. Plans are raw controls, one number an actuator.
+
+        `keyframe` names the start; None is the model's default pose. Raises Refusal (a ValueError) if the model does
+        not compile or the spec does not fit it, ValueError if rate or horizon do not fit the timestep, OSError if the
+        file cannot be read.
+        """
+        if actions != "ctrl":
+            raise ValueError(f"from_mjcf reads actions='ctrl'; {actions!r} needs a robot description.")
+        mjspec, label = _load(source)
+        parsed = Spec.parse(spec) if isinstance(spec, str) else spec
+        scene = build_scene(mjspec, parsed, keyframe=keyframe)
+        if scene.model.nu == 0:
+            raise Refusal("bad_model", "The model has no actuators, so a plan could not do anything.", "model")
+        from worldverify.plan import admit
+
+        contracts = {"ctrl": action.ctrl(int(scene.model.nu), rate)}
+        admitted = {
+            key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()
+        }
+        return cls(
+            name=name or label,
+            instruction=instruction,
+            scene=scene,
+            spec=parsed,
+            horizon=horizon,
+            rate=rate,
+            contracts=contracts,
+            randomise=randomise,
+            good=None if good is None else admit(good, contracts=contracts, default_rate=rate),
+            bad=admitted,
+            reward_min=reward_min,
+            source=label,
+        )
+
+
+def _load(source: str | Path) -> tuple[mujoco.MjSpec, str]:
+    text = str(source)
+    is_xml = isinstance(source, str) and text.lstrip().startswith("<")
+    if not is_xml and not Path(text).is_file():
+        raise FileNotFoundError(f"No model file {text!r}: give the path of an MJCF file, or its text.")
+    try:
+        if is_xml:
+            mjspec = mujoco.MjSpec.from_string(text)
+        else:
+            mjspec = mujoco.MjSpec.from_file(text)
+    except (ValueError, mujoco.FatalError) as error:
+        reason = " ".join(str(error).split())
+        raise Refusal("bad_model", f"MuJoCo cannot read the model: {reason}", cause="model") from None
+    label = mjspec.modelname if is_xml else Path(text).stem
+    return mjspec, label or "scene"
+
+
+def _whole(x: float) -> bool:
+    return abs(x - round(x)) < 1e-6 and round(x) >= 1
