@@ -6,7 +6,8 @@ Sources:
   "Denavit-Hartenberg parameters";
 - mass, centre of mass and inertia of links 1 to 7: C. Gaz, M. Cognetti, A. Oliva, P. Robuffo Giordano, A. De Luca,
   "Dynamic Identification of the Franka Emika Panda Robot With Retrieval of Feasible Parameters Using
-  Penalty-Based Optimization", IEEE Robotics and Automation Letters 4(4), 2019, as used by franka_description;
+  Penalty-Based Optimization", IEEE Robotics and Automation Letters 4(4), 2019, as used by
+  Franka's own robot description, which also gives the mass of the base;
 - gripper: Franka Hand product manual, and the hand's entry in Franka Desk (0.73 kg, fingers included);
 - rotor inertia seen at the joints: stated by Franka for the FR3, rounded (none is published for the Panda).
 
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import mujoco
 import numpy as np
 
-from worldverify.arm import Arm
+from worldverify.arm import Arm, Floats
 
 Vec = tuple[float, float, float]
 
@@ -31,7 +32,7 @@ Q_MAX = (2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973)  # rad
 QD_MAX = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)  # rad/s
 TORQUE_MAX = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
 ROTOR_INERTIA = (0.6, 0.6, 0.45, 0.45, 0.2, 0.2, 0.2)  # kg m^2
-HOME = (0.0, 0.0, 0.0, -3 * np.pi / 4, 0.0, 3 * np.pi / 4, np.pi / 4)  # rad: tool at (0.50, 0, 0.22), pointing down
+HOME = (0.0, 0.0, 0.0, -3 * np.pi / 4, 0.0, 3 * np.pi / 4, np.pi / 4)  # rad: tool at (0.50, 0, 0.22), looking down
 
 # Servo law: torque = KP (target - q) - KD qd, plus gravity compensation, all within TORQUE_MAX.
 KP = (1500.0, 1500.0, 1200.0, 1200.0, 300.0, 300.0, 300.0)  # N m/rad
@@ -127,7 +128,7 @@ JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 GRIPPER = "gripper"
 
-# Pairs that need no contact: no pose within the limits brings them within 5 mm of each other; or they are joined
+# Pairs that need no contact: no pose within the limits brings them within 4 mm of each other; or they are joined
 # (the base and link 1), or joined through one link whose housing makes room for both (links 5 and 7).
 FINGERS = ("left_finger", "right_finger")
 NO_CONTACT = {
@@ -142,7 +143,7 @@ NO_CONTACT = {
 }
 
 # Stiffer than MuJoCo's default, so that a cube sinks less than 0.1 mm into the table and the fingers.
-CONTACT = {"solref": (0.01, 1.0), "solimp": (0.95, 0.99, 0.001, 0.5, 2.0)}
+CONTACT: dict[str, tuple[float, ...]] = {"solref": (0.01, 1.0), "solimp": (0.95, 0.99, 0.001, 0.5, 2.0)}
 
 WHITE, GREY, DARK = (0.93, 0.93, 0.92, 1.0), (0.55, 0.57, 0.6, 1.0), (0.2, 0.2, 0.22, 1.0)
 
@@ -201,7 +202,7 @@ def arm_value() -> Arm:
     )
 
 
-def _offset(i: int) -> tuple[np.ndarray, np.ndarray]:
+def _offset(i: int) -> tuple[Floats, Floats]:
     """Pose of joint frame i in the one before it at q = 0: position (3,) m, quaternion (4,) wxyz.
 
     Craig's convention: Rot_x(alpha) Trans_x(a) Rot_z(q) Trans_z(d); the last two commute.
@@ -210,7 +211,7 @@ def _offset(i: int) -> tuple[np.ndarray, np.ndarray]:
     return pos, _turn(DH_ALPHA[i], axis=0)
 
 
-def _turn(angle: float, axis: int) -> np.ndarray:
+def _turn(angle: float, axis: int) -> Floats:
     """Quaternion (4,) wxyz of a turn about x, y or z (axis 0, 1, 2)."""
     quat = np.zeros(4)
     quat[0], quat[1 + axis] = np.cos(angle / 2), np.sin(angle / 2)

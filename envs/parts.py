@@ -6,6 +6,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from worldverify.arm import Floats
 from worldverify.envs.arm import CONTACT, FINGER_TRAVEL, HOME, add_arm
 
 Part = Callable[[Any], None]
@@ -13,6 +14,9 @@ Vec = tuple[float, float, float]
 Rgba = tuple[float, float, float, float]
 
 TIMESTEP = 0.004  # s
+SINK = 1.33e-6  # m, how deep a free cube rests in what carries it: independent of its size and mass
+FLOOR = -0.75  # m, where things that fall off the table land
+FLOOR_BIT = 2  # in contype: meets the floor. The arm and fixed parts cannot reach it
 
 
 def scene_spec(*parts: Part) -> Any:
@@ -53,14 +57,19 @@ def table(*, size: tuple[float, float] = (1.4, 1.6), center: tuple[float, float]
 
 
 def cube(
-    name: str, pos: tuple[float, float], *, half: float = 0.02, mass: float = 0.1, rgba: Rgba = (0.85, 0.2, 0.15, 1)
+    name: str,
+    pos: tuple[float, float],
+    *,
+    half: float = 0.02,
+    mass: float = 0.1,
+    rgba: Rgba = (0.85, 0.2, 0.15, 1),
 ) -> Part:
     """A free cube of edge 2 half (m) and mass (kg), standing on the table at pos (x, y) m."""
 
     def add(spec: Any) -> None:
-        body = spec.worldbody.add_body(name=name, pos=(*pos, half))
+        body = spec.worldbody.add_body(name=name, pos=(*pos, half - SINK))
         body.add_freejoint(name=f"{name}_free")
-        _box(body, f"{name}_box", (0, 0, 0), (half, half, half), rgba, mass=mass)
+        _box(body, f"{name}_box", (0, 0, 0), (half, half, half), rgba, mass=mass, contype=1 | FLOOR_BIT)
 
     return add
 
@@ -124,13 +133,24 @@ def obstacle(
 
 
 def _add_room(spec: Any) -> None:
-    """Light, and two fixed cameras that look at the workspace: `view` from the right, `front` from ahead."""
-    spec.worldbody.add_light(pos=(0.6, -0.8, 2.0), dir=(-0.1, 0.35, -0.9), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
-    for name, eye in (("view", (1.45, -1.05, 0.95)), ("front", (1.75, 0.0, 0.6))):
-        spec.worldbody.add_camera(name=name, pos=eye, quat=_look(eye, (0.35, 0.0, 0.18)), fovy=40)
+    """Light, a floor for what falls, and two fixed cameras: `view` from the right, `front` from ahead."""
+    world = spec.worldbody
+    world.add_light(pos=(0.6, -0.8, 2.0), dir=(-0.1, 0.35, -0.9), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
+    world.add_geom(
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        pos=(0, 0, FLOOR),
+        size=(3, 3, 0.1),
+        rgba=(0.82, 0.84, 0.86, 1),
+        contype=0,
+        conaffinity=FLOOR_BIT,
+        **CONTACT,
+    )
+    for name, eye in (("view", (1.3, -0.95, 0.85)), ("front", (1.75, 0.0, 0.6))):
+        world.add_camera(name=name, pos=eye, quat=_look(eye, (0.33, 0.0, 0.25)), fovy=42)
 
 
-def _look(eye: Vec, target: Vec) -> np.ndarray:
+def _look(eye: Vec, target: Vec) -> Floats:
     """Quaternion (4,) wxyz of a camera at eye that looks at target, upright: cameras look along -z."""
     back = np.subtract(eye, target)
     back = back / np.linalg.norm(back)

@@ -41,9 +41,10 @@ def solve(
     pull: float = 0.1,
     rotation_weight: float = 1.0,
 ) -> Solution:
-    """Joint angles for target poses (..., 3) [m] and (..., 4) wxyz, from starts (..., S, J) [rad], S in order of preference.
+    """Joint angles for target poses (..., 3) [m] and (..., 4) wxyz, from S starts (..., S, J) [rad] each.
 
-    Returns the first start that converged, or the one that came nearest. `rest` is (..., J) [rad], the limits (J,).
+    Returns where the first start that converged ends, or the one that came nearest. `rest` is (..., J) [rad], the
+    limits (J,) [rad]; `pull` is the share of the way to the rest pose that the first iteration goes, where it can.
     `rotation_weight` 0 asks for the position only. The number of iterations is fixed; nothing stops early.
     """
     xp = starts.__array_namespace__()

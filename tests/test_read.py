@@ -217,6 +217,22 @@ def test_what_json_writes_is_read_back_exactly(value: object) -> None:
 
 
 @given(values)
+def test_strict_json_and_the_same_between_prose_are_read_alike(value: object) -> None:
+    text = json.dumps({"actions": value})
+    assert repr(read(f"Here: {text}", is_plan).value) == repr(read(text, is_plan).value)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH])
+def test_strict_json_may_nest_as_deep_as_any_other(depth: int) -> None:
+    text = '{"actions": ' + "[" * depth + "]" * depth + "}"
+    for candidate in (text, f"Here: {text}"):
+        if depth < MAX_DEPTH:
+            assert read(candidate, is_plan).value
+        else:
+            assert refusal_of(candidate).code == "too_deep"
+
+
+@given(values)
 def test_any_value_is_described_in_a_few_words(value: object) -> None:
     assert 0 < len(describe(value)) < 1_000
     assert len(shorten(value)) <= 200

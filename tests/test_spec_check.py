@@ -129,11 +129,12 @@ def test_each_signal_has_a_range_of_its_own_or_none():
         "not not (speed(a) < 0)",
         "(inside(a, b)) until (speed(a) < 0)",
         "(speed(a) < 0) until[0,1] (inside(a, b))",
+        "not (inside(a, b) implies speed(a) >= 0)",
         "eventually(at_end(speed(a) < 0))",
     ],
 )
 def test_a_comparison_that_can_never_hold_is_refused(text):
-    with pytest.raises(Refusal, match="Requirement 'r': .* can never hold") as caught:
+    with pytest.raises(Refusal, match=r"Requirement 'r': .* can never hold") as caught:
         check_ranges(with_units(text))
     assert (caught.value.code, caught.value.cause) == ("bad_spec", "spec")
 
@@ -151,7 +152,6 @@ def test_a_comparison_that_can_never_hold_is_refused(text):
         "not (speed(a) < 0)",
         "not (tilt(a) > 4)",
         "speed(a) < 0 implies inside(a, b)",
-        "not (inside(a, b) implies speed(a) >= 0)",
         "speed(a) - speed(b) < 0",
         "1 / joint(j) < 0",
         "speed(a) * joint(j) < 0",
@@ -159,10 +159,7 @@ def test_a_comparison_that_can_never_hold_is_refused(text):
     ],
 )
 def test_a_comparison_that_may_hold_is_accepted(text):
-    if text == "not (inside(a, b) implies speed(a) >= 0)":
-        pytest.raises(Refusal, check_ranges, with_units(text))
-    else:
-        check_ranges(with_units(text))
+    check_ranges(with_units(text))
 
 
 def test_the_refusal_says_what_the_sides_can_be():

@@ -118,7 +118,7 @@ def _moment(plot: _Plot, decided: float) -> list[str]:
     x = plot.x(decided)
     anchor = "end" if x > plot.right - 60 else "start" if x < _LEFT + 60 else "middle"
     return [
-        _band(x, plot.right, _TOP, plot.bottom, "#ffffff", 0.6) if plot.right - x > 1.5 else "",
+        _band(x, plot.right, _TOP, plot.bottom, "#ffffff", 0.4) if plot.right - x > 1.5 else "",
         _line(x, _TOP, x, plot.bottom, _INK, ' stroke-dasharray="3 3"'),
         _text(x, _TOP - 4, anchor, _INK, f"decided at {_number(decided)} s"),
     ]

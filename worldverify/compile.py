@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.arm import Arm
-from worldverify.follow import chain_of, follow
+from worldverify.follow import follow
 from worldverify.kernels import kinematics, trajectory
 from worldverify.plan import Plan
+from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
-from worldverify.route import Leg, Start, waypoint_route
+from worldverify.route import Start, waypoint_route
 from worldverify.skills import catalogue, skill_route
 
 Floats = NDArray[np.float64]
@@ -152,12 +153,13 @@ def _routed(
                     f"enough for {DENSEST * steps} at most.",
                 )
             start = Start(q[i], position[i], orientation[i], _gripper(arm, qpos[i, fingers], ctrl[i]))
+            actions: Any = plan.actions
             if names is not None and plan.format == "skills":
                 mujoco.mj_setState(model, data, state[i], STATE)
                 mujoco.mj_kinematics(model, data)
-                route = skill_route(start, plan.actions, arm, home, model, data, names)
+                route = skill_route(start, actions, arm, home, model, data, names)
             else:
-                route = waypoint_route(start, plan.actions, arm)
+                route = waypoint_route(start, actions, arm)
         except Refusal as refusal:
             results[i] = refusal
         else:

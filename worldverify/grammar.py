@@ -233,7 +233,7 @@ class Parser(Cursor):
 
     def number(self, sign: float) -> Number:
         token = self.take()
-        return self.checked(token, Number, sign * float(token.text), self.unit())
+        return self.made(token, Number, sign * float(token.text), self.unit())
 
     def unit(self) -> Unit | None:
         """A word right after a number is its unit: a signal would have brackets."""

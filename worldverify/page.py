@@ -86,7 +86,7 @@ figcaption { font-size: 13px; color: var(--faint); margin-top: 4px; overflow-wra
 figcaption b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr));
   gap: 12px 20px; margin: 16px 0 0; }
-.chart { width: 100%; height: auto; display: block; }
+.chart { width: 100%; max-width: 560px; height: auto; display: block; }
 .holds { color: var(--pass); font-weight: 600; } .broken { color: var(--fail); font-weight: 600; }
 .open { color: var(--inconclusive); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 0; }

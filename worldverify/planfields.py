@@ -18,6 +18,7 @@ LARGEST = 1e6  # no value of a plan is beyond it, in whatever unit
 GRIPPER_SLACK = 0.05  # of the opening; policies that succeed overshoot by this much
 NORM_SLACK = 1e-3  # of an orientation, as written with four digits
 NORM_EXACT = 1e-12  # nearer to 1 an orientation is left as it is, so that reading it again changes nothing
+_PLAIN_NUMBERS = frozenset((float, int))
 
 
 class Fields:
@@ -78,6 +79,11 @@ class Fields:
             raise Refusal("wrong_type", f"{path} is {describe(row)}; {self._wants()}")
         if len(row) != self.spec.width:
             raise Refusal("wrong_width", f"{path} has {_values(len(row))}; {self._wants()}")
+        if _PLAIN_NUMBERS.issuperset(map(type, row)):  # the common case, without a path for each number
+            try:
+                return list(map(float, row))
+            except OverflowError:
+                pass
         return [self._number(number, f"{path}[{index}]") for index, number in enumerate(row)]
 
     def _from_array(self, value: object) -> NDArray[np.float64]:
@@ -108,7 +114,9 @@ class Fields:
         if "gripper" not in self.spec.columns:
             return table
         column = self.spec.columns.index("gripper")
-        for row in range(len(table)):
+        assert self.spec.gripper is not None
+        outside = (table[:, column] < min(self.spec.gripper)) | (table[:, column] > max(self.spec.gripper))
+        for row in np.flatnonzero(outside).tolist():
             table[row, column] = self._gripper(float(table[row, column]), f"{self.path}[{row}][{column}]")
         return table
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from worldverify.describe import describe, place, shorten
-from worldverify.literal import BrokenValue, ValueParser
+from worldverify.literal import MAX_DEPTH, BrokenValue, ValueParser
 from worldverify.refusal import Refusal
 
 MAX_TEXT = 256 * 1024  # characters
@@ -27,7 +27,11 @@ def read(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: str = 
     is refused and not skipped as prose. `wanted` says what is read, for the sentence where nothing was found.
     Takes time linear in the length of the text. Raises Refusal.
     """
-    shown, thought = _without_thoughts(_as_text(text))
+    text = _as_text(text)
+    strict = _strict_json(text)
+    if isinstance(strict, dict) and is_plan(strict):
+        return Reading(strict, ())
+    shown, thought = _without_thoughts(text)
     found = list(_scan(shown))
     broken = [item for item in found if item.error is not None and is_plan(item.value)]
     plans = [item for item in found if item.error is None and is_plan(item.value)]
@@ -67,6 +71,31 @@ def _as_text(text: str | bytes) -> str:
     if not text.strip():
         raise Refusal("empty", "The text is empty: the model wrote nothing.")
     return text
+
+
+def _strict_json(text: str) -> object:
+    """What the whole text is as JSON, for speed: what the steps after it would read too, or None."""
+    if "\\u" in text or not text.lstrip(" \t\r\n").startswith("{"):  # \u may spell half a surrogate pair
+        return None
+    try:
+        value = json.loads(text, parse_int=float, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError):
+        return None
+    return value if _is_shallow(value) else None
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _is_shallow(value: object, depth: int = 0) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return depth < MAX_DEPTH and all(_is_shallow(item, depth + 1) for item in items if type(item) is not float)
 
 
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)

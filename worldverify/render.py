@@ -23,6 +23,9 @@ _TO_LIGHT = np.array([0.30, -0.42, 0.86]) / math.sqrt(0.30**2 + 0.42**2 + 0.86**
 _PLAIN = np.array([0.5, 0.5, 0.5], np.float32)  # what MuJoCo gives a geom without a colour
 
 
+_BAND = 80_000  # pixels traced at a time, so that their arrays stay in the cache
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera that looks at a point from a direction; None means: so that the whole model fits."""
@@ -65,6 +68,8 @@ class Painter:
         self._centre = np.array(model.stat.center)
         self._camera = _resolve_camera(model, camera)
         self._fovy = _field_of_view(model, self._camera, self._extent)
+        parallel = isinstance(self._camera, int) and _is_orthographic(model, self._camera)
+        self._clear = 4.0 + (_FAR_EYE if parallel else 0.0)  # extents without haze
         self._groups = np.isin(np.arange(6), groups).astype(np.uint8)
         colour, alpha = _colours(model, model.geom_rgba, model.geom_matid)
         plane = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
@@ -87,17 +92,16 @@ class Painter:
         """(H, W, 3) uint8: the state in `data`, after `mj_forward` (or `mj_kinematics` and `mj_camlight`)."""
         height, width = self._shape
         eye, frame = self._pose(data)
-        rays = _pinhole(width, height, self._fovy) @ np.ascontiguousarray(frame.T)  # (P, 3)
-        geom, depth, normal = self._cast(data, eye, rays, normals=True)
-        ray = np.ascontiguousarray(rays.T, np.float32)  # (3, P): colour and geometry go plane by plane
-        seen = np.where(geom >= 0, depth, np.inf).astype(np.float32)
-        image = self._shade(data, eye, ray, geom, seen, np.ascontiguousarray(normal.T, np.float32))
-        image = image.reshape(3, height, width)
-        seen = seen.reshape(height, width)
-        image *= _outline(geom.reshape(height, width), seen)
+        image, ray = np.empty((3, height, width), np.float32), np.empty((3, height, width), np.float32)
+        geom, seen = np.empty((height, width), np.int32), np.empty((height, width), np.float32)
+        band = max(2, _BAND // width // 2 * 2)  # rows; even, as shadows take every second
+        for top in range(0, height, band):
+            rows = slice(top, min(top + band, height))
+            self._trace(data, eye, frame, rows, image, ray, geom, seen)
+        image *= _outline(geom, seen)
         finite = [glass for glass in self._glass if np.isfinite(glass.pose(data)[0]).all()]
         for glass in sorted(finite, key=lambda g: -float(np.linalg.norm(g.pose(data)[0] - eye))):
-            glass.blend(image, data, eye, frame, ray.reshape(3, height, width), seen, self._fovy)
+            glass.blend(image, data, eye, frame, ray, seen, self._fovy)
         if self._supersample > 1:
             n = self._supersample
             image = image.reshape(3, height // n, n, width // n, n).mean(axis=(2, 4))
@@ -112,9 +116,31 @@ class Painter:
             if not np.isfinite(eye).all():  # the camera rides on a body that the simulation lost
                 return _free_pose(Camera(), self._extent, self._centre)
             if _is_orthographic(self._model, self._camera):
-                eye = eye + frame[:, 2] * _FAR_EYE * self._extent
+                eye = eye + frame[:, 2] * (_FAR_EYE * self._extent - float((eye - self._centre) @ frame[:, 2]))
             return eye, frame
         return _free_pose(self._camera, self._extent, self._centre)
+
+    def _trace(
+        self,
+        data: Any,
+        eye: Floats,
+        frame: Floats,
+        rows: slice,
+        image: NDArray[np.float32],
+        ray: NDArray[np.float32],
+        geom: NDArray[np.int32],
+        seen: NDArray[np.float32],
+    ) -> None:
+        """Fills some rows of colours (3, H, W), rays (3, H, W), geom ids (H, W) and metres (H, W)."""
+        height, width = self._shape
+        size = (rows.stop - rows.start, width)
+        rays = _pinhole(width, height, self._fovy)[rows].reshape(-1, 3) @ np.ascontiguousarray(frame.T)
+        found, depth, normal = self._cast(data, eye, rays, normals=True)
+        flat = np.ascontiguousarray(rays.T, np.float32)  # (3, P): colour and geometry go plane by plane
+        far = np.where(found >= 0, depth, np.inf).astype(np.float32)
+        facing = np.ascontiguousarray(normal.T, np.float32)
+        image[:, rows] = self._shade(data, eye, flat, found, far, facing, size).reshape(3, *size)
+        ray[:, rows], geom[rows], seen[rows] = flat.reshape(3, *size), found.reshape(size), far.reshape(size)
 
     def _cast(
         self, data: Any, origin: Floats, rays: Floats, *, normals: bool
@@ -140,13 +166,14 @@ class Painter:
         geom: NDArray[np.int32],
         seen: NDArray[np.float32],
         normal: NDArray[np.float32],
+        size: tuple[int, int],
     ) -> NDArray[np.float32]:
         """(3, P) colours: ambient from above, one light with shadow, a headlight, a soft gleam; else sky."""
         sun = _TO_LIGHT.astype(np.float32)
         distance = np.where(geom >= 0, seen, np.float32(0))
         point = ray * distance
         point += eye.astype(np.float32)[:, None]
-        lit = self._lit(data, point, geom) if self._shadows else np.float32(1)
+        lit = self._lit(data, point, geom, size) if self._shadows else np.float32(1)
         towards = -dot(normal, ray)
         side = np.copysign(np.float32(1), towards)  # a surface seen from behind shows its back
         towards *= side
@@ -163,19 +190,21 @@ class Painter:
         colour = np.stack([channel[geom] for channel in self._colour.T])
         colour *= brightness
         colour += gleam
-        haze = np.clip((seen[floor] / self._extent - 4.0) / 16.0, 0.0, 1.0).astype(np.float32)
+        haze = np.clip((seen[floor] / self._extent - self._clear) / 16.0, 0.0, 1.0).astype(np.float32)
         colour[:, floor] = colour[:, floor] * (1 - haze) + _HORIZON[:, None] * haze
         sky = np.flatnonzero(geom < 0)
         colour[:, sky] = _sky(ray[2, sky])
         return np.asarray(colour, np.float32)
 
-    def _lit(self, data: Any, point: NDArray[np.float32], geom: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _lit(
+        self, data: Any, point: NDArray[np.float32], geom: NDArray[np.int32], size: tuple[int, int]
+    ) -> NDArray[np.float32]:
         """(P,) 0..1: how much of the light the surface at each point (3, P) sees.
 
         Rays go from the light to every second pixel of every second row; what lies between is
         interpolated, which costs a quarter and leaves a soft rim.
         """
-        height, width = self._shape
+        height, width = size
         light = self._centre + _TO_LIGHT * 8.0 * self._extent
         coarse = point.reshape(3, height, width)[:, ::2, ::2].reshape(3, -1)
         asked = geom.reshape(height, width)[::2, ::2].reshape(-1) >= 0
@@ -249,7 +278,7 @@ def _resolve_camera(model: Any, camera: str | int | Camera) -> int | Camera:
     return Camera(azimuth_deg=float(look.azimuth), elevation_deg=float(look.elevation), fovy_deg=fovy)
 
 
-_FAR_EYE = 20.0  # extents between a parallel camera and the pinhole that stands in for it
+_FAR_EYE = 20.0  # extents from the model's centre to the pinhole that stands in for a parallel camera
 
 
 def _is_orthographic(model: Any, camera: int) -> bool:
@@ -277,12 +306,12 @@ def _free_pose(camera: Camera, extent: float, centre: Floats) -> tuple[Floats, F
 
 @lru_cache(maxsize=16)
 def _pinhole(width: int, height: int, fovy: float) -> Floats:
-    """(H * W, 3) unit rays in the camera's frame, row by row from the top left."""
+    """(H, W, 3) unit rays in the camera's frame, row by row from the top left."""
     reach = math.tan(fovy / 2)
     x = (2.0 * np.arange(width) + 1.0 - width) / height * reach
     y = (height - 2.0 * np.arange(height) - 1.0) / height * reach
-    rays = np.stack(np.broadcast_arrays(x[None, :], y[:, None], -1.0), axis=-1).reshape(-1, 3)
-    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    rays = np.stack(np.broadcast_arrays(x[None, :], y[:, None], -1.0), axis=-1)
+    rays /= np.linalg.norm(rays, axis=2, keepdims=True)
     rays.flags.writeable = False
     return rays
 
@@ -385,7 +414,7 @@ def _outline(geom: NDArray[np.int32], seen: Floats) -> NDArray[np.float32]:
         edge = geom[ahead] != geom[back]
         near, far = np.minimum(seen[ahead], seen[back]), np.maximum(seen[ahead], seen[back])
         jump = edge & (far > near * 1.015)
-        seam = np.where(edge, np.float32(0.86), np.float32(1.0))
+        seam = np.where(edge & ~jump, np.float32(0.86), np.float32(1.0))
         first = seen[ahead] <= seen[back]
         factor[ahead] = np.minimum(factor[ahead], np.where(jump & first, np.float32(0.55), seam))
         factor[back] = np.minimum(factor[back], np.where(jump & ~first, np.float32(0.55), seam))

@@ -20,6 +20,10 @@ _BORDER: dict[str, tuple[int, int, int]] = {
     "INCONCLUSIVE": (199, 154, 30),
 }
 _GREY = (150, 156, 166)
+_LEGEND = (
+    "Curves show by how much a requirement holds. Red ground: violated; amber: a goal not reached yet; "
+    "paled: after the decision, where nothing counts any more."
+)
 _TEXT_LIMIT = 4096  # characters of a model's text that the page shows
 
 
@@ -83,6 +87,8 @@ def write_report(
     sections = [(k, entry) for k, entry in enumerate(entries) if entry.has_section]
     if sections:
         body.append("<h2>Plan by plan</h2>")
+        if any(entry.curves for entry in entries):
+            body.append(f'<p class="faint">{_LEGEND}</p>')
         body += [_section(k, entry, show_instruction=not shared) for k, entry in sections]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"

@@ -281,7 +281,8 @@ def _yaw_of(orientation: Floats) -> float:
 
 
 def _above(position: Floats, height: float) -> Floats:
-    return position + np.array([0.0, 0.0, height])
+    raised: Floats = position + np.array([0.0, 0.0, height])
+    return raised
 
 
 def _wrapped(angle: float) -> float:

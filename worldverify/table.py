@@ -1,0 +1,57 @@
+"""Verdicts as lines for a terminal or a pipe."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from worldverify.verdict import Verdict
+
+ID_WIDTH = 34  # characters of an id on a terminal
+ORDER = ("PASS", "FAIL", "INVALID", "INCONCLUSIVE")
+
+_COLOUR = {"PASS": "32", "FAIL": "31", "INVALID": "35", "INCONCLUSIVE": "33"}
+# Control characters, marks that reorder text, and halves of characters: a model's words must not drive a terminal.
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with everything that a terminal would obey made visible."""
+    return _HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def cut(text: str, width: int) -> str:
+    """At most that many characters."""
+    return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
+
+
+def verdict_lines(verdicts: Sequence[Verdict], *, width: int | None = None, colour: bool = False) -> list[str]:
+    """One line a plan: status, id, reason. `width`: characters of the terminal, None for whole reasons."""
+    names = [printable(name_of(i, v)) for i, v in enumerate(verdicts)]
+    if width is not None:
+        names = [cut(name, min(ID_WIDTH, max(width // 3, 8))) for name in names]
+    broad = max((len(name) for name in names), default=0)
+    statuses = max((len(v.status) for v in verdicts), default=0)
+    lines = []
+    for name, verdict in zip(names, verdicts, strict=True):
+        reason = printable(verdict.reason)
+        if width is not None:
+            reason = cut(reason, max(width - statuses - broad - 4, 20))
+        status = verdict.status.ljust(statuses)
+        if colour:
+            status = f"\033[{_COLOUR[verdict.status]}m{status}\033[0m"
+        lines.append(f"{status}  {name:<{broad}}  {reason}")
+    return lines
+
+
+def count_line(verdicts: Sequence[Verdict]) -> str:
+    """How many plans, and how many of each status; INVALID with its causes."""
+    found = Counter(v.status for v in verdicts)
+    causes = Counter(v.cause for v in verdicts if v.status == "INVALID")
+    blamed = ", ".join(f"{n} {cause}" for cause, n in sorted(causes.items(), key=lambda item: str(item[0])))
+    words = [f"{found[s]} {s}" + (f" (cause: {blamed})" if s == "INVALID" else "") for s in ORDER if found[s]]
+    return f"{len(verdicts)} plan{'' if len(verdicts) == 1 else 's'}: {', '.join(words)}."
+
+
+def name_of(index: int, verdict: Verdict) -> str:
+    """The id, or the place among the plans."""
+    return verdict.id or f"plan {index + 1}"
