@@ -1,5 +1,6 @@
 """Whether the physics of a substep can be believed, from arrays an engine recorded. NaN never counts as good."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Array = Any
@@ -14,33 +15,46 @@ class Limits(NamedTuple):
     residual: float = 1e-3  # relative force imbalance, float64
 
 
-def finite(*fields: Array) -> Array:
-    """(...,) whether every number of each field (..., m) is finite."""
-    xp = fields[0].__array_namespace__()
-    good = xp.all(xp.isfinite(fields[0]), axis=-1)
-    for field in fields[1:]:
-        good = good & xp.all(xp.isfinite(field), axis=-1)
-    return good
-
-
-def within(field: Array, limit: float) -> Array:
-    """(...,) whether every |number| of the field (..., m) is at most limit; False for NaN."""
+def largest(field: Array) -> Array:
+    """(...,) the largest |number| of a field (..., m): NaN if one is NaN, 0 if there is none."""
     xp = field.__array_namespace__()
-    return xp.all(xp.abs(field) <= limit, axis=-1)
+    if field.shape[-1] == 0:
+        return xp.zeros(field.shape[:-1], dtype=field.dtype)
+    return xp.reshape(largest_component(by_component(field)), field.shape[:-1])
 
 
-def force_residual(inertia: Array, rows: Array, columns: Array, qacc: Array, smooth: Array, constraint: Array) -> Array:
+def largest_component(field: Array) -> Array:
+    """(P,) the largest |number| over the components of a field (m, P)."""
+    xp = field.__array_namespace__()
+    return xp.max(xp.abs(field), axis=0)
+
+
+def by_component(field: Array) -> Array:
+    """(m, P) a field (..., m) with the components first: reductions over a short last axis are slow."""
+    xp = field.__array_namespace__()
+    last = field.ndim - 1
+    return xp.reshape(xp.permute_dims(field, (last, *range(last))), (field.shape[-1], -1))
+
+
+def force_residual(
+    inertia: Array, rows: Sequence[int], columns: Sequence[int], qacc: Array, smooth: Array, constraint: Array
+) -> Array:
     """max|M qacc - qfrc_smooth - qfrc_constraint| / (1 + max|qfrc_constraint|), (...,).
 
-    The mass matrix comes as its nM lower-triangle entries (..., nM) with their rows and columns (nM,). A wrong or
+    The mass matrix comes as its nM lower-triangle entries (..., nM) with their rows and columns (nM of each). A wrong or
     unconverged solver answer leaves a residual that no iteration count shows.
     """
     xp = inertia.__array_namespace__()
     if qacc.shape[-1] == 0:
         return xp.zeros(qacc.shape[:-1], dtype=qacc.dtype)
-    dofs = xp.arange(qacc.shape[-1])
-    to_row = xp.astype(rows[:, None] == dofs, inertia.dtype)
-    to_column = xp.astype((columns[:, None] == dofs) & (rows != columns)[:, None], inertia.dtype)
-    product = (inertia * qacc[..., columns]) @ to_row + (inertia * qacc[..., rows]) @ to_column
-    gap = xp.max(xp.abs(product - smooth - constraint), axis=-1)
-    return gap / (1.0 + xp.max(xp.abs(constraint), axis=-1))
+    # Entry by entry rather than as a matrix product: BLAS threads would fight the engine's for the cores.
+    entries, motion = by_component(inertia), by_component(qacc)
+    force = [xp.zeros_like(motion[0])] * qacc.shape[-1]
+    for entry, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        force[row] = force[row] + entries[entry] * motion[column]
+        if row != column:
+            force[column] = force[column] + entries[entry] * motion[row]
+    product = xp.stack(force)
+    gap = largest_component(product - by_component(smooth) - by_component(constraint))
+    scale = 1.0 + largest_component(by_component(constraint))
+    return xp.reshape(gap / scale, qacc.shape[:-1])

@@ -17,3 +17,7 @@ from worldverify.verdict import Violation as Violation
 from worldverify.verifier import Verifier as Verifier
 from worldverify.verify import verify as verify
 from worldverify.version import VERSION as __version__  # noqa: F401
+
+from worldverify.registration import register_tasks  # noqa: E402
+
+register_tasks()

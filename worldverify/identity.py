@@ -10,7 +10,11 @@ import numpy as np
 
 
 def sha256(value: Any) -> str:
-    """Hex digest of a JSON-like value; floats are spelled in hexadecimal, so that no digit is lost or invented."""
+    """Hex digest of a JSON-like value.
+
+    Floats are spelled in hexadecimal, so that no digit is lost or invented (open bounds as "inf"); an array stands for
+    its shape, type and bytes.
+    """
     text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -28,7 +32,9 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value).hex()
     if isinstance(value, np.ndarray):
-        return {"shape": list(value.shape), "values": [_canonical(v) for v in value.ravel().tolist()]}
+        little = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        content = hashlib.sha256(little.tobytes()).hexdigest()
+        return {"shape": list(value.shape), "dtype": little.dtype.str, "sha256": content}
     if isinstance(value, Mapping):
         return {str(k): _canonical(v) for k, v in value.items()}
     if isinstance(value, Sequence):

@@ -15,7 +15,7 @@ from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
 from worldverify.refusal import Cause, Refusal
 from worldverify.registry import load
-from worldverify.request import digest_of, request_of
+from worldverify.request import digest_of, request_of, task_identity
 from worldverify.rewards import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
@@ -71,10 +71,10 @@ class LocalVerifier:
         compile_s = time.perf_counter() - clock
 
         outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
-        verdicts = []
+        shared, verdicts = task_identity(task, options), []
         for i, raw in enumerate(items):
             plan = admitted[i] if isinstance(admitted[i], Plan) else None
-            request = request_of(task, raw, plan, seed, None if state is None else states[i], options)  # type: ignore[arg-type]
+            request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)  # type: ignore[arg-type]
             held = _too_short(task, compiled[i]) if options["scope"] == "plan" else None
             verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, held, options["scope"] == "chunk"))  # type: ignore[arg-type]
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu

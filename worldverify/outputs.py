@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and whose place is tried before the work is done."""
 
 import os
+import secrets
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,7 @@ class Output:
         if self._target.is_dir():
             raise IsADirectoryError(f"{self.path} is a folder")
         self._direct = self._target.exists() and not self._target.is_file()
-        self._part = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+        self._part = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
         if self._direct:
             if not os.access(self._target, os.W_OK):
                 raise PermissionError(f"{self.path} cannot be written to")

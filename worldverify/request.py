@@ -12,28 +12,38 @@ from worldverify.task import Task
 from worldverify.verdict import Margin, Status
 
 
+def task_identity(task: Task, options: Mapping[str, Any]) -> str:
+    """SHA-256 of all that the requests of one call share."""
+    return sha256(
+        {
+            "task": task.name,
+            "scene": task.scene.digest,
+            "spec": str(task.spec),
+            "rate": task.rate,
+            "horizon_s": task.horizon,
+            "contracts": {name: spec.to_json() for name, spec in task.contracts.items()},
+            "options": dict(options),
+        }
+    )
+
+
 def request_of(
-    task: Task, raw: object, plan: Plan | None, seed: int, state: Any, options: Mapping[str, Any]
+    shared: str, task: Task, raw: object, plan: Plan | None, seed: int, state: Any, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What was asked, replayable: `sha256` covers all of it but the plan's id and how a text was tolerated."""
+    """What was asked, replayable. `sha256` covers all of it but the plan's id and how a text was tolerated."""
     line = raw_line(raw) if plan is None else plan.to_json()
-    asked = {
+    said = {key: value for key, value in line.items() if key != "id"}
+    if plan is not None and isinstance(plan.actions, np.ndarray):
+        said["actions"] = plan.actions
+    identity = {"shared": shared, "plan": said, "seed": seed, "state": None if state is None else np.asarray(state)}
+    return {
         "plan": line,
         "seed": seed,
         "horizon_s": task.horizon,
         "state": None if state is None else np.asarray(state).tolist(),
         "options": dict(options),
+        "sha256": sha256(identity),
     }
-    identity = {
-        **asked,
-        "plan": {k: v for k, v in line.items() if k != "id"},
-        "task": task.name,
-        "scene": task.scene.digest,
-        "spec": str(task.spec),
-        "rate": task.rate,
-        "contracts": {name: spec.to_json() for name, spec in task.contracts.items()},
-    }
-    return {**asked, "sha256": sha256(_finite(identity))}
 
 
 def raw_line(raw: object) -> dict[str, Any]:
@@ -44,33 +54,25 @@ def raw_line(raw: object) -> dict[str, Any]:
 
 
 def digest_of(
-    request: Mapping[str, Any], engine: EngineInfo, method: str, version: str, status: Status, cause: str | None,
+    request: Mapping[str, Any],
+    engine: EngineInfo,
+    method: str,
+    version: str,
+    status: Status,
+    cause: str | None,
     margins: Mapping[str, Margin],
 ) -> str:
     """Identity of the answer: not of the id, the cost, the threads, the batch or the order."""
     return sha256(
-        _finite(
-            {
-                "request": request["sha256"],
-                "engine": engine.engine,
-                "impl": engine.impl,
-                "versions": {"engine": engine.version, "worldverify": version},
-                "dtype": engine.dtype,
-                "method": method,
-                "status": status,
-                "cause": cause,
-                "margins": {name: [m.value, list(m.interval), m.unit] for name, m in margins.items()},
-            }
-        )
+        {
+            "request": request["sha256"],
+            "engine": engine.engine,
+            "impl": engine.impl,
+            "versions": {"engine": engine.version, "worldverify": version},
+            "dtype": engine.dtype,
+            "method": method,
+            "status": status,
+            "cause": cause,
+            "margins": {name: [m.value, *m.interval, m.unit] for name, m in margins.items()},
+        }
     )
-
-
-def _finite(value: Any) -> Any:
-    """Open bounds as words: canonical JSON has no infinity."""
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value

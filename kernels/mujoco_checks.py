@@ -1,0 +1,116 @@
+"""What MuJoCo C recorded at every substep, turned into fault bits."""
+
+import sys
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.kernels.engine import Fault
+from worldverify.kernels.trust import Limits, force_residual, largest
+from worldverify.kernels.tunnelling import TunnelCheck
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Faults = NDArray[np.int32]
+Record = dict[str, NDArray[Any]]  # field -> (n, K, ...)
+
+# What a record must hold. The states are those before the substeps, as the derived fields are.
+STATE_FIELDS = ("qpos", "qvel")
+DERIVED_FIELDS = (
+    "sensordata",
+    "qacc",
+    "M",
+    "qfrc_smooth",
+    "qfrc_constraint",
+    "solver_niter",
+    "xpos",
+    "cvel",
+)
+_TRANSITION = ("qpos", "qvel", "xpos", "cvel")
+
+_OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
+
+
+class Checks:
+    """The trust checks of L lanes of one model; remembers each lane's last sample, to check what follows it."""
+
+    def __init__(self, model: mujoco.MjModel, nlane: int, limits: Limits) -> None:
+        self._iterations, self._residual = int(model.opt.iterations), limits.residual
+        self._limits_of = {
+            "qpos": limits.position,
+            "qvel": limits.velocity,
+            "qacc": limits.acceleration,
+            "sensordata": sys.float_info.max,
+        }
+        self._rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
+        self._columns = model.M_colind.tolist()
+        self._tunnel = TunnelCheck(model)
+        shapes = {"qpos": (model.nq,), "qvel": (model.nv,), "xpos": (model.nbody, 3), "cvel": (model.nbody, 6)}
+        self._last = {name: np.zeros((nlane, *shape)) for name, shape in shapes.items()}
+        self._seen = np.zeros(nlane, dtype=bool)
+
+    def forget(self, lanes: Ints) -> None:
+        """What comes next in these lanes does not follow from what they showed."""
+        self._seen[lanes] = False
+
+    def faults(self, lanes: Ints, record: Record, control: Floats, *, remember: bool) -> Faults:
+        """(n, K) fault bits of recorded samples; control (n, K, nu) is what drove the transition into each."""
+        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for name, limit in self._limits_of.items():
+                # One look at all samples first; each by itself only if something is wrong.
+                if not np.max(np.abs(record[name]), initial=0.0) <= limit:
+                    most = largest(record[name])
+                    fault |= np.where(np.isfinite(most), np.where(most <= limit, 0, Fault.ABSURD), Fault.NOT_FINITE)
+            inertia = record["M"], self._rows, self._columns
+            residual = force_residual(*inertia, record["qacc"], record["qfrc_smooth"], record["qfrc_constraint"])
+            fault |= np.where((residual <= self._residual) | (fault != 0), 0, Fault.UNBALANCED)
+        if np.max(record["solver_niter"], initial=0) >= self._iterations:
+            fault |= np.where(largest(record["solver_niter"]) >= self._iterations, Fault.UNCONVERGED, 0)
+        fault |= self._tunnelled(lanes, record, control)
+        if remember:
+            for name in _TRANSITION:
+                self._last[name][lanes] = record[name][:, -1]
+            self._seen[lanes] = True
+        return fault
+
+    def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
+        """(n, K): TUNNELLED from the sample on at which a thin geom has passed through another."""
+        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        qvel = np.concatenate([self._last["qvel"][lanes][:, None], record["qvel"]], axis=1)
+        fast = self._tunnel.fast(qvel)
+        fast = fast[(fast[:, 1] > 0) | self._seen[lanes[fast[:, 0]]]]
+        if not len(fast):
+            return fault
+        row, k = fast[:, 0], fast[:, 1]
+
+        def ends(name: str) -> tuple[Floats, Floats]:
+            """A field before and after each fast transition; what precedes the record is what the lane showed last."""
+            field, first = record[name], k == 0
+            before = field[row, k - 1]
+            before[first] = self._last[name][lanes[row[first]]]
+            return before, field[row, k]
+
+        found = self._tunnel.suspects(ends("xpos"), ends("cvel"))
+        qpos, speed = ends("qpos"), ends("qvel")
+        for i in np.flatnonzero(found):
+            before, after = (qpos[0][i], speed[0][i]), (qpos[1][i], speed[1][i])
+            if not fault[row[i], k[i]] and self._tunnel.passed(before, after, control[row[i], k[i]]):
+                fault[row[i], k[i] :] |= int(Fault.TUNNELLED)
+        return fault
+
+
+def warned(fault: Faults, time: Floats, before: Ints, after: Ints) -> None:
+    """Mark what MuJoCo's warning counters (n, mjNWARNING) say of one call, given the recorded time (n, K).
+
+    A lane whose counters rise stops at that substep and repeats its last record, which is no evidence; a lane that
+    had warned before is none at all.
+    """
+    risen = after > before
+    for row in np.flatnonzero(risen.any(axis=1)):
+        moved = np.diff(time[row]) > 0
+        last = len(moved) if moved.all() else int(np.argmin(moved))
+        fault[row, last:] |= int(Fault.OVERFLOW if risen[row, _OVERFLOWS].any() else Fault.WARNED)
+    fault[(before > 0).any(axis=1)] |= int(Fault.WARNED)

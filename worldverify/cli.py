@@ -1,0 +1,197 @@
+"""The command line: judge plans, show the tasks, replay verdicts, look at the machine, see a demo."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from worldverify.usage import UsageError, import_fault
+from worldverify.version import VERSION
+
+if TYPE_CHECKING:
+    from worldverify.task import Task
+
+# What loads the simulator is imported by the commands that need it: --help is instant, and doctor works without it.
+
+DONE, NOT_ALL, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141  # exit status
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character must not end the run
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        arguments = parser().parse_args(argv)
+        status: int = arguments.run(arguments)
+        print(end="", flush=True)
+        return status
+    except SystemExit as leaving:  # argparse has said what is wrong, or has shown its help
+        return int(leaving.code or 0)
+    except UsageError as error:
+        print(f"worldverify: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("worldverify: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return BROKEN_PIPE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    whole = argparse.ArgumentParser(
+        prog="worldverify", description="N plans in, N physics verdicts out.", allow_abbrev=False
+    )
+    whole.add_argument("--version", action="version", version=f"worldverify {VERSION}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_demo, _add_tasks, _add_verify, _add_replay, _add_doctor):
+        add(commands)
+    return whole
+
+
+def _add_demo(commands: Any) -> None:
+    demo = _command(commands, "demo", _demo, "judge a mixed bag of plans as models write them, and write a report")
+    demo.add_argument("--out", metavar="DIR", default="worldverify-report", help="folder of the report (%(default)s)")
+
+
+def _add_tasks(commands: Any) -> None:
+    tasks = _command(commands, "tasks", _tasks, "list the tasks, or show one: its prompt for a model, and its spec")
+    tasks.add_argument("name", metavar="NAME", nargs="?", help="show this task")
+    tasks.add_argument("--seed", type=_whole(0), default=0, help="which start the prompt describes (%(default)s)")
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _command(commands, "verify", _verify, "judge plans by simulating them")
+    verify.epilog = (
+        "Exit status: 0 all judged, whatever the verdicts; 1 some could not be (INVALID, cause infra); 2 wrong usage."
+    )
+    verify.add_argument("task", metavar="TASK", help="name of a task; worldverify tasks lists them")
+    verify.add_argument(
+        "plans",
+        metavar="PLANS",
+        nargs="+",
+        help=".jsonl: one plan a line; any other file: one text as a model wrote it; -: lines on the standard input",
+    )
+    verify.add_argument("--on", choices=("cpu", "auto", "gpu"), default="auto", help="where to simulate (%(default)s)")
+    verify.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
+    verify.add_argument("--json", metavar="OUT.jsonl", help="write one verdict line a plan; - is the standard output")
+    verify.add_argument("--report", metavar="DIR", help="write DIR/index.html and DIR/verdicts.jsonl")
+    verify.add_argument("--threads", type=_whole(1), help="CPU threads (default: every CPU this process may use)")
+    verify.add_argument(
+        "--margins",
+        choices=("decided", "full"),
+        default="decided",
+        help="margins at the moment that decides, or at the horizon (%(default)s)",
+    )
+
+
+def _add_replay(commands: Any) -> None:
+    replay = _command(commands, "replay", _replay, "judge the requests of verdict lines again, and compare the digests")
+    replay.epilog = "Exit status: 0 every digest is the same; 1 some differ or cannot be replayed; 2 wrong usage."
+    replay.add_argument("verdicts", metavar="VERDICTS.jsonl", help="what verify --json wrote; - is the standard input")
+    replay.add_argument("--id", action="append", metavar="ID", help="only plans of this id; may be given repeatedly")
+    replay.add_argument("--threads", type=_whole(1), help="CPU threads (default: every CPU this process may use)")
+
+
+def _add_doctor(commands: Any) -> None:
+    doctor = _command(commands, "doctor", _doctor, "say what this machine has, and what is wrong with it")
+    doctor.epilog = "Exit status: 0 worldverify can be used here; 1 something is broken."
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _command(commands: Any, name: str, run: Command, what: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False
+    )
+    made.set_defaults(run=run)
+    return made
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number, from `least` on."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**63):
+            raise argparse.ArgumentTypeError(f"a whole number from {least} on is needed, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.demo import run_demo
+
+    return run_demo(arguments.out)
+
+
+def _tasks(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.tasklist import all_tasks, one_task
+
+    print(all_tasks() if arguments.name is None else one_task(find_task(arguments.name), arguments.seed))
+    return DONE
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.judging import Wanted, judge_files
+    from worldverify.verify import check_engine_choice
+
+    try:
+        check_engine_choice(arguments.on, None, None)
+    except ValueError as error:
+        raise UsageError(str(error).replace("on=", "--on ").replace("'", "")) from None
+    wanted = Wanted(
+        seed=arguments.seed,
+        margins=arguments.margins,
+        threads=arguments.threads,
+        json=arguments.json,
+        report=arguments.report,
+    )
+    return NOT_ALL if judge_files(find_task(arguments.task), arguments.plans, wanted) else DONE
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.judging import replay_file
+
+    same = replay_file(arguments.verdicts, find_task, ids=arguments.id, threads=arguments.threads)
+    return DONE if same else NOT_ALL
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from worldverify.doctor import as_json, as_text, examine
+
+    checks = examine()
+    print(as_json(checks) if arguments.json else as_text(checks))
+    return NOT_ALL if any(check.state == "broken" for check in checks) else DONE
+
+
+def find_task(name: str) -> "Task":
+    """The task of that name; a UsageError lists the tasks."""
+    from worldverify.registry import load
+
+    try:
+        return load(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _need_simulator() -> None:
+    fault = import_fault()
+    if fault is not None:
+        raise UsageError(fault)
+
+
+def _forget_stdout() -> None:
+    """The reader has gone: what is left in the buffer goes nowhere, and Python's exit does not complain about it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):  # the standard output is not a file
+        pass

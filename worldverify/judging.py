@@ -1,0 +1,235 @@
+"""What the commands verify and replay do: files in, verdicts out, and nothing lost on the way."""
+
+import difflib
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from worldverify.local import LocalVerifier
+from worldverify.outputs import Output, ready_folder
+from worldverify.plansfile import read_plans
+from worldverify.progress import Progress
+from worldverify.replay import ask_again
+from worldverify.table import count_line, printable, verdict_lines
+from worldverify.task import Task
+from worldverify.usage import UsageError, cannot_read, cannot_write
+from worldverify.verdict import Verdict, Verdicts
+from worldverify.verify import verify
+
+VERDICTS = "verdicts.jsonl"  # in the folder of a report
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller wants of a run."""
+
+    seed: int = 0
+    margins: Literal["decided", "full"] = "decided"
+    threads: int | None = None
+    json: str | None = None  # file for verdict lines, "-" for the standard output
+    report: str | None = None  # folder
+
+
+def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:
+    """Judge the plans in files; whether some could not be judged for a reason that is neither theirs nor the task's."""
+    return judge_plans(task, [plan for path in paths for plan in _read(path)], wanted)
+
+
+def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
+    """The same for plans at hand. Files are tried before anything is simulated, and appear whole or not at all."""
+    with ExitStack() as files:
+        outputs = _outputs(wanted, files)
+        began = time.perf_counter()
+        with Progress("Judging") as progress:
+            verdicts = verify(
+                task, plans, seed=wanted.seed, margins=wanted.margins, threads=wanted.threads, watch=progress
+            )
+        took_s = time.perf_counter() - began
+        lines = "".join(json.dumps(v.to_json(), allow_nan=False) + "\n" for v in verdicts)
+        saved = [_saved(output, lines) for output in outputs]
+    page, trouble = None, list[str]()
+    if wanted.report is not None:
+        page, trouble = _report(task, verdicts, plans, wanted, took_s)
+    if wanted.json == "-":
+        sys.stdout.write(lines)
+    listing = sys.stderr if wanted.json == "-" else sys.stdout
+    for line in verdict_lines(verdicts, width=_width(listing), colour=_coloured(listing)):
+        print(line, file=listing)
+    print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
+    _tell_of_shared_names(verdicts)
+    if page is not None:
+        print(f"Report: {page}", file=listing)
+    if not all(saved):
+        raise UsageError("Not everything was written: see above.")
+    for sentence in trouble:
+        print(f"worldverify: {printable(sentence)}", file=sys.stderr)
+    return bool(trouble) or any(v.status == "INVALID" and v.cause == "infra" for v in verdicts)
+
+
+def replay_file(
+    path: str, find: Callable[[str], Task], *, ids: Sequence[str] | None = None, threads: int | None = None
+) -> bool:
+    """Judge every verdict line of a file again; whether all digests are the same."""
+    lines = _verdict_lines(path)
+    if ids is not None:
+        lines = _of_ids(path, lines, ids)
+    counts: Counter[str] = Counter()
+    verifier = LocalVerifier(threads=threads)
+    found = []
+    with Progress("Replaying") as progress:
+        for number, (name, line) in enumerate(lines, 1):
+            try:
+                answer = ask_again(verifier, find(str(line.get("task"))), line)
+                outcome, reason = answer.outcome, answer.reason
+            except (UsageError, ValueError, TypeError) as error:
+                outcome, reason = "cannot", f"Cannot be replayed. {error}"
+            counts[outcome] += 1
+            found.append((outcome, name, reason))
+            progress(number, len(lines))
+    verifier.close()
+    broad = max(len(printable(name)) for _, name, _ in found)
+    for outcome, name, reason in found:
+        print(f"{outcome:<7}  {printable(name):<{broad}}  {printable(reason)}")
+    words = {"same": "the same", "differs": "different", "cannot": "not replayed"}
+    listed = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
+    print(f"\n{len(found)} verdict{'' if len(found) == 1 else 's'} replayed: {listed}.")
+    return counts["same"] == len(found)
+
+
+def _read(path: str) -> list[Any]:
+    """The candidates of one PLANS argument."""
+    try:
+        if path == "-":
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder, "stdin.jsonl")
+                copy.write_bytes(sys.stdin.buffer.read())
+                found = read_plans(copy)
+        else:
+            found = read_plans(path)
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder: name the files in it, for example {path.rstrip('/')}/*.txt.") from None
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if not found:
+        name = "The standard input" if path == "-" else path
+        raise UsageError(f'{name} holds no plans: write one JSON object a line, such as {{"id": ..., "text": ...}}.')
+    return found
+
+
+def _outputs(wanted: Wanted, files: ExitStack) -> list[Output]:
+    """The files for verdict lines, found to be writable."""
+    places = [wanted.json] if wanted.json not in (None, "-") else []
+    if wanted.report is not None:
+        try:
+            folder = ready_folder(wanted.report)
+        except OSError as error:
+            raise cannot_write(wanted.report, error) from None
+        places.append(str(folder / VERDICTS))
+    outputs = []
+    for place in places:
+        assert place is not None
+        try:
+            outputs.append(files.enter_context(Output(place)))
+        except OSError as error:
+            raise cannot_write(place, error) from None
+    return outputs
+
+
+def _saved(output: Output, lines: str) -> bool:
+    """Whether the lines could be written; if not, they go to the standard output, so that no work is lost."""
+    try:
+        output.write(lines)
+    except OSError as error:
+        print(f"worldverify: {cannot_write(output.path, error)} The verdict lines follow.", file=sys.stderr)
+        sys.stdout.write(lines)
+        return False
+    return True
+
+
+def _report(
+    task: Task, verdicts: Verdicts, plans: Sequence[object], wanted: Wanted, took_s: float
+) -> tuple[Path, list[str]]:
+    """The page, and a sentence for everything in it that contradicts a verdict."""
+    from worldverify.illustrate import entries
+    from worldverify.report import write_report
+
+    assert wanted.report is not None
+    folder = Path(wanted.report)
+    command = f"worldverify replay {shlex.quote(str(folder / VERDICTS))}"
+
+    def replay_command(verdict: Verdict) -> str:
+        return command if verdict.id is None else f"{command} --id={shlex.quote(verdict.id)}"
+
+    with Progress("Drawing") as progress:
+        made, trouble = entries(
+            task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress
+        )
+    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", "engine": verdicts[0].engine}
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as part:
+            page = write_report(Path(part), f"{task.name}: verdicts", made, summary=summary)
+            os.replace(page, folder / page.name)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    return folder / page.name, trouble
+
+
+def _verdict_lines(path: str) -> list[tuple[str, dict[str, Any]]]:
+    """(name, verdict line) of every line of a file."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    lines = []
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"Line {number} of {path} is not JSON: {error}.") from None
+        if not isinstance(line, dict) or "digest" not in line:
+            raise UsageError(f"Line {number} of {path} is no verdict line: give what worldverify verify --json wrote.")
+        lines.append((str(line.get("id") or f"line {number}"), line))
+    if not lines:
+        raise UsageError(f"{path} holds no verdict lines.")
+    return lines
+
+
+def _of_ids(
+    path: str, lines: Sequence[tuple[str, dict[str, Any]]], ids: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    known = [name for name, _ in lines]
+    for wanted in ids:
+        if wanted not in known:
+            close = difflib.get_close_matches(wanted, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" Its first is {known[0]!r}."
+            raise UsageError(f"No verdict with the id {wanted!r} in {path}.{hint}")
+    return [(name, line) for name, line in lines if name in ids]
+
+
+def _tell_of_shared_names(verdicts: Verdicts) -> None:
+    shared = {name: n for name, n in Counter(v.id for v in verdicts).items() if n > 1 and name is not None}
+    if shared:
+        name, count = next(iter(shared.items()))
+        more = f" and {len(shared) - 1} more ids are shared" if len(shared) > 1 else ""
+        print(f"worldverify: {count} plans have the id {printable(name)}{more}.", file=sys.stderr)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Characters of the terminal; None if it is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _coloured(stream: TextIO) -> bool:
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
