@@ -14,7 +14,7 @@ from worldverify.envs.parts import basket, cube, table
 from worldverify.task import Task
 
 SPEC = """
-placed:   eventually[0,5](always[0,0.5](inside(cube, basket_inside) and speed(cube) < 0.05 m/s))
+placed:   eventually[0,6](always[0,0.5](inside(cube, basket_inside) and speed(cube) < 0.05 m/s))
 released: at_end(inside(cube, basket_inside) and contact_load(gripper, cube) < 0.1 N)
 gentle:   always(contact_load(gripper, cube) < 40 N)
 softly:   always(contact_load(cube, basket) < 40 N)
@@ -33,12 +33,12 @@ def put_in_basket() -> Task:
         name="PutInBasket-v0",
         instruction="Put the red cube into the blue basket, let go of it, and leave it at rest there.",
         spec=SPEC,
-        horizon=6.0,
+        horizon=7.0,
         objects=["cube", "basket"],
         randomise=_randomise,
         good=lambda where: {"skills": [PICK, PLACE]},
         bad={
-            "placed": lambda where: {"skills": [{"skill": "wait", "seconds": 1.4}, PICK, PLACE]},
+            "placed": lambda where: {"skills": [{"skill": "wait", "seconds": 2.4}, PICK, PLACE]},
             "released": _never_let_go,
             "gentle": _press_on_the_cube,
             "softly": _drop_from_above,

@@ -28,7 +28,7 @@ limits:    always(joint_margin(arm) > 0.05 rad)
 OVER = (0.41, -0.28, 0.5)  # m, above the post
 LOW = (0.41, -0.28, 0.33)  # m, where the fingers pass the top of the post within 1 cm
 SHORT = (0.22, -0.46, 0.25)  # m, near the goal
-DIP = (0.5, 0.0, 0.045)  # m, near the table
+DIP = (0.5, 0.0, 0.04)  # m, near the table
 WOUND_UP = [0.0, float(np.cos(-1.33)), float(np.sin(-1.33)), 0.0]  # pointing down, the last joint near its limit
 
 

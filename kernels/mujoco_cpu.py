@@ -24,7 +24,7 @@ _CTRL = mujoco.mjtState.mjSTATE_CTRL
 _PARTS = {"qpos": mujoco.mjtState.mjSTATE_QPOS, "qvel": mujoco.mjtState.mjSTATE_QVEL}
 
 # Substeps recorded before they are checked: while one block is checked the next one is simulated.
-BLOCK = 50
+BLOCK = 100
 
 
 class MujocoEngine:

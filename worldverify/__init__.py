@@ -5,6 +5,7 @@ from worldverify.cost import Cost as Cost
 from worldverify.local import LocalVerifier as LocalVerifier
 from worldverify.plan import Plan as Plan
 from worldverify.refusal import Refusal as Refusal
+from worldverify.registration import register_tasks
 from worldverify.registry import load as load
 from worldverify.registry import tasks as tasks
 from worldverify.scene import Scene as Scene
@@ -17,7 +18,5 @@ from worldverify.verdict import Violation as Violation
 from worldverify.verifier import Verifier as Verifier
 from worldverify.verify import verify as verify
 from worldverify.version import VERSION as __version__  # noqa: F401
-
-from worldverify.registration import register_tasks  # noqa: E402
 
 register_tasks()

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from worldverify.usage import UsageError, import_fault
@@ -191,7 +192,5 @@ def _need_simulator() -> None:
 
 def _forget_stdout() -> None:
     """The reader has gone: what is left in the buffer goes nowhere, and Python's exit does not complain about it."""
-    try:
+    with suppress(OSError, ValueError, AttributeError):  # where the standard output is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):  # the standard output is not a file
-        pass

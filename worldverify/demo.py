@@ -5,7 +5,7 @@ from worldverify.registry import load
 
 TASK = "PickCube-v0"
 
-# id -> what a model wrote for the start of seed 0, where the cube is near (0.51, -0.02). The first word says which kind.
+# id -> what a model wrote for the start of seed 0, where the cube is near (0.51, -0.02); the first word is its kind.
 TEXTS = {
     "good, in a fence": """\
 I will grasp the cube from above and then lift it.

@@ -126,20 +126,26 @@ def _simulator() -> Check:
     try:
         import mujoco
 
-        model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><body><freejoint/><geom size='.1'/></body></worldbody></mujoco>")
+        model = mujoco.MjModel.from_xml_string(
+            "<mujoco><worldbody><body><freejoint/><geom size='.1'/></body></worldbody></mujoco>"
+        )
         data = mujoco.MjData(model)
         mujoco.mj_step(model, data, 10)
         moved = data.qpos[2] < 0
     except Exception as error:  # whatever a broken library may end in
         return Check("simulator", "broken", f"MuJoCo cannot take a step ({type(error).__name__}: {error})")
-    return Check("simulator", "ok", "MuJoCo takes steps") if moved else Check("simulator", "broken", "things do not fall")
+    return (
+        Check("simulator", "ok", "MuJoCo takes steps") if moved else Check("simulator", "broken", "things do not fall")
+    )
 
 
 def _gpu(root: Path) -> Check:
     """The NVIDIA driver, without loading it."""
     names = []
     for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        names += [line.partition(":")[2].strip() for line in _read(information).splitlines() if line.startswith("Model")]
+        names += [
+            line.partition(":")[2].strip() for line in _read(information).splitlines() if line.startswith("Model")
+        ]
     version = _read(root / "proc/driver/nvidia/version").partition("\n")[0]
     if names or version or shutil.which("nvidia-smi"):
         what = ", ".join(names) or version or "nvidia-smi is there"

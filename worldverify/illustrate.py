@@ -44,11 +44,11 @@ def entries(
         curves, frames, line = [], [], verdict.to_json()
         if i in chosen and painter is not None:
             run = run_again(task, verdict)
-            if run is not None:
+            if run is not None and run.last >= 0:
                 curves, frames = curves_of(run, verdict), frames_of(run, verdict, painter)
-                if not run.agrees:
-                    wrong.append(f"{verdict.id}: simulated again, it has other margins than its verdict: do not trust either.")
-                    line["warnings"] = [*line["warnings"], wrong[-1]]
+            if run is not None and not run.agrees:
+                wrong.append(f"{verdict.id}: simulated again, its margins are not those of its verdict: trust neither.")
+                line["warnings"] = [*line["warnings"], wrong[-1]]
             told(1 + chosen.index(i), len(chosen))
         shown = i in chosen or i in texts
         made.append(
@@ -88,7 +88,7 @@ def curves_of(run: Run, verdict: Verdict) -> list[Curve]:
         Curve(
             name=name,
             unit=margin.unit,
-            time=np.arange(run.last + 1) * h,
+            time=np.arange(run.last + 1, dtype=np.float64) * h,
             margin=_curve(run, c, margin),
             decided_at=decided,
             violated=name == violated or (margin.value is not None and margin.value < 0),
@@ -109,11 +109,8 @@ def frames_of(run: Run, verdict: Verdict, painter: Painter) -> list[Frame]:
 
 def moments(run: Run, verdict: Verdict) -> dict[int, str]:
     """Sample -> a few words: the start, what decided, the closest call, the end, and some in between."""
-    last = run.last
-    if last < 0:
-        return {}
+    last, finding = run.last, run.finding
     wanted: list[tuple[int, str]] = []
-    finding = run.finding
     if verdict.first_violation is not None and finding.decided is not None:
         name = verdict.first_violation.requirement
         wanted.append((finding.decided, f"{name} is violated"))
@@ -133,14 +130,17 @@ def moments(run: Run, verdict: Verdict) -> dict[int, str]:
 
 
 def _extreme(run: Run, name: str) -> tuple[int, str]:
-    """When a goal was closest, or a guard in most danger."""
+    """When a goal was closest before it was too late, or a guard furthest down."""
     c = [n for n, _ in _requirements(run)].index(name)
     curve = _curve(run, c, run.finding.margins[name])
+    if _is_goal(run, name):
+        curve = curve[: None if run.finding.decided is None else run.finding.decided + 1]
     if np.isnan(curve).all():
         return 0, "start"
     if _is_goal(run, name):
         return int(np.nanargmax(curve)), f"{name} is closest"
-    return int(np.nanargmin(curve)), f"{name} is tightest"
+    least = int(np.nanargmin(curve))
+    return least, f"{name} is at its {'worst' if curve[least] < 0 else 'tightest'}"
 
 
 def _requirements(run: Run) -> list[tuple[str, Formula]]:
@@ -166,7 +166,7 @@ def _filled(kept: Mapping[int, str], last: int) -> dict[int, str]:
     filled = dict(kept)
     while len(filled) < min(FRAMES, last + 1):
         times = sorted(filled)
-        width, before = max((b - a, a) for a, b in zip(times, times[1:] + [last + 1], strict=True))
+        width, before = max((b - a, a) for a, b in zip(times, [*times[1:], last + 1], strict=True))
         if width < 2:
             break
         filled[before + width // 2] = ""

@@ -83,20 +83,18 @@ def replay_file(
     lines = _verdict_lines(path)
     if ids is not None:
         lines = _of_ids(path, lines, ids)
-    counts: Counter[str] = Counter()
     verifier = LocalVerifier(threads=threads)
-    found = []
+    found: list[tuple[str, str, str]] = []
     with Progress("Replaying") as progress:
         for number, (name, line) in enumerate(lines, 1):
             try:
                 answer = ask_again(verifier, find(str(line.get("task"))), line)
-                outcome, reason = answer.outcome, answer.reason
+                found.append((answer.outcome, name, answer.reason))
             except (UsageError, ValueError, TypeError) as error:
-                outcome, reason = "cannot", f"Cannot be replayed. {error}"
-            counts[outcome] += 1
-            found.append((outcome, name, reason))
+                found.append(("cannot", name, f"Cannot be replayed. {error}"))
             progress(number, len(lines))
     verifier.close()
+    counts = Counter(outcome for outcome, _, _ in found)
     broad = max(len(printable(name)) for _, name, _ in found)
     for outcome, name, reason in found:
         print(f"{outcome:<7}  {printable(name):<{broad}}  {printable(reason)}")
@@ -171,9 +169,7 @@ def _report(
         return command if verdict.id is None else f"{command} --id={shlex.quote(verdict.id)}"
 
     with Progress("Drawing") as progress:
-        made, trouble = entries(
-            task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress
-        )
+        made, trouble = entries(task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress)
     summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", "engine": verdicts[0].engine}
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as part:

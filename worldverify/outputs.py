@@ -29,7 +29,9 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._direct:
             self._part.unlink(missing_ok=True)
 

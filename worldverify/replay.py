@@ -101,7 +101,7 @@ class Run:
     @property
     def last(self) -> int:
         """The last sample that can be believed."""
-        return self.margins.shape[1] - 1
+        return int(self.margins.shape[1]) - 1
 
     def state_at(self, sample: int) -> Floats:
         """(nstate,) the state at a sample (a physics substep), bit for bit the one that was judged."""
@@ -182,7 +182,8 @@ class _Recorder:
 
     @property
     def nlane(self) -> int:
-        return self.engine.nlane
+        lanes: int = self.engine.nlane
+        return lanes
 
     def load(self, lanes: Any, state: Any) -> None:
         self.engine.load(lanes, state)

@@ -45,7 +45,7 @@ def verdict_lines(verdicts: Sequence[Verdict], *, width: int | None = None, colo
 
 def count_line(verdicts: Sequence[Verdict]) -> str:
     """How many plans, and how many of each status; INVALID with its causes."""
-    found = Counter(v.status for v in verdicts)
+    found = Counter(str(v.status) for v in verdicts)
     causes = Counter(v.cause for v in verdicts if v.status == "INVALID")
     blamed = ", ".join(f"{n} {cause}" for cause, n in sorted(causes.items(), key=lambda item: str(item[0])))
     words = [f"{found[s]} {s}" + (f" (cause: {blamed})" if s == "INVALID" else "") for s in ORDER if found[s]]

@@ -1,0 +1,164 @@
+"""How fast is a verdict on this machine's CPU, against a bare MuJoCo rollout of the same plans?
+
+python examples/bench_cpu.py [--json FILE]: three measurements in one run, each with its target.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco import batch
+
+import worldverify as wv
+from worldverify.compile import compile_plans
+from worldverify.envs.parts import cube, scene_spec, table
+from worldverify.kernels.mujoco_cpu import MujocoEngine, usable_cpus
+from worldverify.simulate import simulate
+
+FIRST = """
+import time; start = time.perf_counter()
+import worldverify as wv; imported = time.perf_counter()
+task = wv.load("PickCube-v0"); status = wv.verify(task, [task.good])[0].status
+print(imported - start, time.perf_counter() - start, status)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the raw numbers here")
+    parser.add_argument("--repeats", type=int, default=11)
+    arguments = parser.parse_args()
+    task = wv.load("PickCube-v0")
+    controls = noisy_picks(task, plans=32)
+    result = {
+        "command": "python examples/bench_cpu.py",
+        "machine": machine(),
+        "first_verdict": first_verdict(arguments.repeats),
+        "rollout": against_bare_rollout(task, controls, arguments.repeats),
+        "candidates": candidates(task, controls, arguments.repeats),
+    }
+    print_table(result)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def noisy_picks(task: wv.Task, *, plans: int) -> list[Any]:
+    """(T, nu) controls of the good plan at full length, each with its own constant joint offset: none ends early."""
+    start = task.start(0)[None]
+    good = compile_plans(task.scene.model, start, task.arm, [task.good], rate=task.rate, horizon=task.horizon)[0]
+    held = np.asarray(good)[np.minimum(np.arange(task.steps), len(np.asarray(good)) - 1)]
+    offsets = np.random.default_rng(0).normal(scale=0.01, size=(plans, 7))
+    return [held + np.append(offset, 0.0) for offset in offsets]
+
+
+def first_verdict(repeats: int) -> dict[str, Any]:
+    """A new process from its start to its first verdict, s."""
+    walls, imports = [], []
+    for _ in range(repeats):
+        clock = time.perf_counter()
+        out = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True).stdout.split()
+        walls.append(time.perf_counter() - clock)
+        imports.append(float(out[0]))
+        assert out[2] == "PASS", out
+    return {"wall_s": spread(walls), "imports_s": spread(imports), "target": "wall <= 1.5 s, imports <= 0.8 s"}
+
+
+def against_bare_rollout(task: wv.Task, controls: list[Any], repeats: int) -> dict[str, Any]:
+    """Steps/s of our evidence against a rollout that records nothing, of the scene without sensors, in ABBA order."""
+    plain = scene_spec(table(), cube("cube", (0.5, 0.0))).compile()
+    threads, plans, steps = usable_cpus(), len(controls), task.samples
+    state = np.broadcast_to(task.start(0), (plans, task.scene.nstate))
+    bare, engine = batch.Batch(plain, plans, threads), MujocoEngine(task.scene.model, plans, threads=threads)
+    held = np.stack([np.repeat(u, task.substeps, axis=0) for u in controls])
+
+    def run_bare() -> None:
+        bare.state[:] = state
+        bare.rollout(steps, held, mujoco.mjtState.mjSTATE_CTRL, record=[])
+
+    def run_ours() -> None:
+        simulate(engine, state, controls, substeps=task.substeps, samples=steps)
+
+    run_bare(), run_ours()
+    ratios, rate = [], []
+    for _ in range(repeats):
+        a, b, c, d = (timed(f) for f in (run_bare, run_ours, run_ours, run_bare))
+        ratios.append((a + d) / (b + c))
+        rate.append(2 * plans * steps / (b + c))
+    return {
+        "plans": plans,
+        "steps_each": steps,
+        "threads": threads,
+        "steps_per_s": spread(rate),
+        "ratio_to_bare": spread(ratios),
+        "contacts": contacts(task, controls[0]),
+        "nv": int(plain.nv),
+        "timestep_s": float(plain.opt.timestep),
+        "target": "ratio >= 0.90",
+    }
+
+
+def candidates(task: wv.Task, controls: list[Any], repeats: int) -> dict[str, Any]:
+    """32 candidates of 2 s from one state, judged as chunks by a verifier that is warm, s."""
+    verifier, state = wv.LocalVerifier(), task.start(0)
+    plans = [wv.Plan(None, "ctrl", task.rate, u[: round(2 * task.rate)]) for u in controls]
+    verifier.verify(task, plans, state=state, scope="chunk")
+    walls = [timed(lambda: verifier.verify(task, plans, state=state, scope="chunk")) for _ in range(repeats)]
+    statuses = [v.status for v in verifier.verify(task, plans, state=state, scope="chunk")]
+    return {"wall_s": spread(walls), "passes": statuses.count("PASS"), "plans": len(plans), "target": "p50 <= 0.2 s"}
+
+
+def contacts(task: wv.Task, control: Any) -> dict[str, float]:
+    """Contacts of one plan, over its physics steps."""
+    one = batch.Batch(task.scene.model, 1, 1)
+    one.state[:] = task.start(0)
+    held = np.repeat(control, task.substeps, axis=0)[None]
+    count = one.rollout(task.samples, held, mujoco.mjtState.mjSTATE_CTRL, record=["ncon"])["ncon"]
+    return {"mean": float(count.mean()), "p95": float(np.percentile(count, 95))}
+
+
+def timed(run: Any) -> float:
+    clock = time.perf_counter()
+    run()
+    return time.perf_counter() - clock
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"p50": float(np.median(values)), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def machine() -> dict[str, Any]:
+    names = ("worldverify", "mujoco", "numpy", "gymnasium")
+    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    cpu = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return {
+        "python": platform.python_version(),
+        "cpu": cpu[0] if cpu else platform.processor(),
+        "usable_cpus": usable_cpus(),
+        "load_1m_before": os.getloadavg()[0],
+        "versions": {n: importlib.metadata.version(n) for n in names if n in installed},
+    }
+
+
+def print_table(result: dict[str, Any]) -> None:
+    first, rollout, many = result["first_verdict"], result["rollout"], result["candidates"]
+    print(f"new process to first verdict  {first['wall_s']['p50']:.2f} s, imports {first['imports_s']['p50']:.2f} s")
+    print(
+        f"steps/s, evidence and checks  {rollout['steps_per_s']['p50']:,.0f}, "
+        f"{rollout['ratio_to_bare']['p50']:.3f} of a bare rollout"
+    )
+    print(f"32 candidates of 2 s          {1e3 * many['wall_s']['p50']:.0f} ms, {many['passes']} pass")
+
+
+if __name__ == "__main__":
+    main()
