@@ -26,6 +26,7 @@ ABOVE = np.array([0.0, 0.0, 0.1])  # m
 
 
 def pick_cube() -> Task:
+    """The task PickCube-v0."""
     return arm_task(
         table(),
         cube("cube", (0.5, 0.0)),
@@ -66,7 +67,8 @@ def _press_on_the_cube(where: Mapping[str, Any]) -> Any:
 
 
 def _press_on_the_table(where: Mapping[str, Any]) -> Any:
-    return {"skills": [*_press((*where["cube"][:2] + (0.0, 0.1), 0.0)), PICK]}
+    x, y, _ = where["cube"]
+    return {"skills": [*_press((x, y + 0.1, 0.0)), PICK]}
 
 
 def _press(point: Any) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ PLACE = {"skill": "place", "target": "basket"}
 
 
 def put_in_basket() -> Task:
+    """The task PutInBasket-v0."""
     return arm_task(
         table(),
         cube("cube", (0.45, -0.15)),

@@ -18,7 +18,8 @@ POST = (0.41, -0.28)  # m, between where the tool starts, near (0.5, 0, 0.22), a
 GOAL = (0.18, -0.46, 0.2)  # m
 
 SPEC = """
-reached:   eventually[0,4.5](always[0,0.5](distance(tool, goal) < 0.02 m and speed(tool) < 0.05 m/s and tilt(tool) > 170 deg))
+reached:   eventually[0,4.5](always[0,0.5](
+               distance(tool, goal) < 0.02 m and speed(tool) < 0.05 m/s and tilt(tool) > 170 deg))
 clear:     always(clearance(arm, post) > 0.01 m)
 workspace: always(pos(tool).z > 0.06 m and pos(tool).x < 0.75 m)
 slow:      always(speed(tool) < 1 m/s)
@@ -33,6 +34,7 @@ WOUND_UP = [0.0, float(np.cos(-1.33)), float(np.sin(-1.33)), 0.0]  # pointing do
 
 
 def reach_safe() -> Task:
+    """The task ReachSafe-v0."""
     return arm_task(
         table(),
         obstacle(POST, name="post", height=0.32),

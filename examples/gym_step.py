@@ -15,7 +15,7 @@ def main() -> None:
     print(f"{observation.size} observations in {', '.join(env.get_wrapper_attr('layout'))}; 8 actions in [-1, 1].")
 
     expert = env.get_wrapper_attr("actions_for")(env.get_wrapper_attr("task").good)
-    clumsy = np.clip(expert + np.random.default_rng(1).normal(0.0, 0.04, expert.shape), -1, 1).astype(np.float32)
+    clumsy = np.clip(expert + np.random.default_rng(1).normal(0.0, 0.02, expert.shape), -1, 1).astype(np.float32)
     for name, actions in {"the good plan": expert, "the same with a shaking arm": clumsy}.items():
         env.reset(seed=0)
         print(f"\n{name}")
@@ -24,7 +24,7 @@ def main() -> None:
             _, reward, terminated, truncated, info = env.step(actions[min(step, len(actions) - 1)])
             step, total, over = step + 1, total + float(reward), terminated or truncated
             if abs(float(reward)) > 0.05 or over:
-                print(f"  {step / 25:4.2f} s  reward {reward:+.2f}  return {total:+.2f}")
+                print(f"  {step * 0.04:4.2f} s  reward {reward:+.2f}  return {total:+.2f}")
         print(f"  {info['status']}: {info['reason']}")
     env.close()
 

@@ -41,8 +41,8 @@ def force_residual(
 ) -> Array:
     """max|M qacc - qfrc_smooth - qfrc_constraint| / (1 + max|qfrc_constraint|), (...,).
 
-    The mass matrix comes as its nM lower-triangle entries (..., nM) with their rows and columns (nM of each). A wrong or
-    unconverged solver answer leaves a residual that no iteration count shows.
+    The mass matrix comes as its nM lower-triangle entries (..., nM) with their rows and columns (nM of each). A
+    wrong or unconverged solver answer leaves a residual that no iteration count shows.
     """
     xp = inertia.__array_namespace__()
     if qacc.shape[-1] == 0:

@@ -49,7 +49,7 @@ class TunnelCheck:
         return len(self._pairs)
 
     def fast(self, qvel: Floats) -> NDArray[np.int64]:
-        """(M, 2) rows (lane, transition) of qvel (n, K+1, nv) in which some body may move by half of what it could miss.
+        """(M, 2) rows (lane, transition) of qvel (n, K+1, nv) in which some body may move half of what it could miss.
 
         A cheap bound that is never too low: joint speeds times their longest levers.
         """

@@ -1,8 +1,10 @@
 """The Gymnasium face: environments say what worldverify.verify says, step by step and plan by plan."""
 
 import math
+import runpy
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -462,3 +464,10 @@ def test_closing_twice_is_allowed(task: wv.Task) -> None:
         env = kind(task)
         env.close()
         env.close()
+
+
+@pytest.mark.parametrize("name", ["gym_step", "gym_plan", "best_of_n"])
+def test_the_examples_run_and_print_an_answer(root: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(root / "examples" / f"{name}.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "PASS" in printed and "FAIL" in printed

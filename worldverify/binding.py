@@ -25,8 +25,8 @@ from worldverify.kernels import measure, robustness
 from worldverify.refusal import Refusal
 from worldverify.sensing import Measured, Sensing, SensorRequest
 from worldverify.spec import Spec
-from worldverify.units import default_scale, si_unit
 from worldverify.spec_check import atom_dims, check_satisfiable, check_units
+from worldverify.units import default_scale, si_unit
 from worldverify.walk import signals
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
@@ -81,9 +81,7 @@ class Bound:
             name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_SENSOR, i)
             for part in range(int(model.sensor_dim[i])):
                 columns[str(name), part] = int(model.sensor_adr[i]) + part
-        return replace(
-            self, atoms=tuple(replace(a, expression=_resolve(a.expression, columns)) for a in self.atoms)
-        )
+        return replace(self, atoms=tuple(replace(a, expression=_resolve(a.expression, columns)) for a in self.atoms))
 
 
 def bind(model: mujoco.MjModel, spec: Spec) -> tuple[Bound, list[SensorRequest], list[str]]:

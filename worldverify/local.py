@@ -125,16 +125,12 @@ def candidates(plans: Any) -> list[object]:
         if plans.ndim == 2:
             return [plans]
         if plans.ndim != 3:
-            raise ValueError(
-                f"An array of plans has shape (B, T, width), one plan (T, width); got {plans.shape}."
-            )
+            raise ValueError(f"An array of plans has shape (B, T, width), one plan (T, width); got {plans.shape}.")
         return list(plans)
     try:
         return list(plans)
     except TypeError:
-        raise TypeError(
-            f"plans must be a list of texts, dicts, Plans or arrays; got {type(plans).__name__}."
-        ) from None
+        raise TypeError(f"plans must be a list of texts, dicts, Plans or arrays; got {type(plans).__name__}.") from None
 
 
 def _one_of(label: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -187,9 +183,7 @@ def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> li
     compiled: list[Floats | Refusal] = [p if isinstance(p, Refusal) else Refusal("no_plan", "") for p in ready]
     if rows:
         plans = [plan for plan in ready if isinstance(plan, Plan)]
-        done = compile_plans(
-            task.scene.model, states[rows], task.arm, plans, rate=task.rate, horizon=task.horizon
-        )
+        done = compile_plans(task.scene.model, states[rows], task.arm, plans, rate=task.rate, horizon=task.horizon)
         for i, result in zip(rows, done, strict=True):
             compiled[i] = result
     return compiled

@@ -90,9 +90,7 @@ class Physics:
         findings = judge(task.scene.bound, trace, horizon=task.samples, chunk=job.chunk, full=job.full)
         return findings, samples, evidence
 
-    def _repeat_faults(
-        self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]
-    ) -> None:
+    def _repeat_faults(self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]) -> None:
         """Untrusted plans once more with more memory; what stays untrusted is the plan's fault if holding still works.
 
         Alone among themselves: the verdicts of their batch-mates are never touched.

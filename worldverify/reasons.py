@@ -25,6 +25,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def pass_reason(margins: Mapping[str, Margin]) -> str:
+    """How closely it passed."""
     judged = {name: m for name, m in margins.items() if m.guard}
     name, closest = min(judged.items(), key=lambda item: item[1].relative or 0.0)
     held = "The requirement holds" if len(judged) == 1 else f"All {len(judged)} requirements hold"
@@ -33,12 +34,14 @@ def pass_reason(margins: Mapping[str, Margin]) -> str:
 
 
 def fail_reason(margins: Mapping[str, Margin], violated: str, time_s: float) -> str:
+    """What was violated, when, and by how much."""
     margin = margins[violated]
     value = quantity(-(margin.value or 0.0), margin.unit)
     return f"{violated} is violated at {time_s:.3f} s: {margin.term} is missed by {value}."
 
 
 def inconclusive_reason(margins: Mapping[str, Margin], evidence_s: float, chunk: bool) -> str:
+    """What is still undecided."""
     open_names = [name for name, m in margins.items() if m.guard and m.value is None]
     if chunk and not any(m.guard for m in margins.values()):
         return "The spec has no guard (a requirement that begins with always), so a chunk cannot be judged."

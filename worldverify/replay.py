@@ -76,7 +76,7 @@ def _difference(line: Mapping[str, Any], verdict: Verdict) -> str:
     elif line["status"] == verdict.status:
         outcome = f"still {verdict.status}, with other margins"
     if line["request"]["sha256"] != verdict.request["sha256"]:
-        return f"The task, its scene or its spec is not the one that was asked about; {outcome}."
+        return f"{_other_question(line['request'], verdict.request)}; {outcome}."
     before, after = dict(line["engine"]), dict(verdict.engine)
     changed = [f"{key} {before.get(key)} then, {after[key]} now" for key in after if before.get(key) != after[key]]
     if changed:
@@ -84,6 +84,15 @@ def _difference(line: Mapping[str, Any], verdict: Verdict) -> str:
     if same:
         return f"Another version of worldverify wrote it (this is {VERSION}), or its digest was changed; {outcome}."
     return f"The same question on the same engine has another answer: {outcome}."
+
+
+def _other_question(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What makes a request another one, as far as it can be told."""
+    if {**then["plan"], "id": None} != {**now["plan"], "id": None}:
+        return "The plan is read otherwise than it was"
+    if then["horizon_s"] != now["horizon_s"]:
+        return f"The task lasts {now['horizon_s']:g} s, and {then['horizon_s']} s when it was asked about"
+    return "The task, its scene, its spec or the start state is not the one that was asked about"
 
 
 @dataclass(frozen=True, eq=False)

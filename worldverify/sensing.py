@@ -199,9 +199,7 @@ class Sensing:
     def _net_force(self, left: tuple[Any, str], right: tuple[Any, str]) -> Expression:
         whole = "subtree/" if _OBJ.mjOBJ_XBODY in (left[0], right[0]) else ""
         name = f"wv/contact/{whole}{left[1]}/{right[1]}"
-        self.requests[name] = SensorRequest(
-            name, _SENSOR.mjSENS_CONTACT, *left, *right, intprm=tuple(_NET_FORCE)
-        )
+        self.requests[name] = SensorRequest(name, _SENSOR.mjSENS_CONTACT, *left, *right, intprm=tuple(_NET_FORCE))
         return ("norm", *[("column", (name, i)) for i in range(3)])
 
     def _surface(self, obj: str, geom: int) -> tuple[Any, str]:
@@ -243,7 +241,8 @@ class Sensing:
     def _collidable(self, a: str, b: str) -> list[tuple[int, int]]:
         """Geom pairs of (a, b) that can collide; refused if there is none, and told where a body is left out."""
         first, second = (set(geoms) for geoms in self._disjoint(a, b))
-        pairs = [(i, j) if i in first else (j, i) for i, j in collidable_pairs(self.model) if _across(i, j, first, second)]
+        across = [(i, j) for i, j in collidable_pairs(self.model) if _across(i, j, first, second)]
+        pairs = [(i, j) if i in first else (j, i) for i, j in across]
         if not pairs:
             raise Refusal(
                 "unmonitored_pair",
@@ -285,7 +284,9 @@ class Sensing:
         index = self._id(_OBJ.mjOBJ_JOINT, name, "joint")
         joint_type = _JOINT(int(self.model.jnt_type[index]))
         if joint_type not in (_JOINT.mjJNT_HINGE, _JOINT.mjJNT_SLIDE):
-            raise _spec(f"Joint {name!r} is free or a ball and has no single position: use pos, speed or tilt of its body.")
+            raise _spec(
+                f"Joint {name!r} is free or a ball, without a single position: use pos, speed or tilt of its body."
+            )
         dims = hinge if joint_type == _JOINT.mjJNT_HINGE else slide
         sensor = f"wv/{kind.name.removeprefix('mjSENS_').lower()}/{name}"
         self.requests[sensor] = SensorRequest(sensor, kind, _OBJ.mjOBJ_JOINT, name)

@@ -131,9 +131,7 @@ class Task:
         from worldverify.plan import admit
 
         contracts = {"ctrl": action.ctrl(int(scene.model.nu), rate)}
-        admitted = {
-            key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()
-        }
+        admitted = {key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()}
         return cls(
             name=name or label,
             instruction=instruction,

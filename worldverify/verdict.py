@@ -39,6 +39,8 @@ class Margin:
 
 @dataclass(frozen=True)
 class Violation:
+    """What a FAIL rests on."""
+
     requirement: str
     time_s: float  # s after the start of the evidence, the first sample that proves it
 
