@@ -18,6 +18,7 @@ ANSWERS = {
 
 
 def main() -> None:
+    """Print the answer."""
     env = gymnasium.make("worldverify/PickCube-Plan-v0")
     env.reset(seed=0)
     task = env.get_wrapper_attr("task")

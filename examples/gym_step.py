@@ -9,6 +9,7 @@ gymnasium.register_envs(wv)
 
 
 def main() -> None:
+    """Print the answer."""
     env = gymnasium.make("worldverify/PickCube-v0")
     observation, info = env.reset(seed=0)
     print(info["instruction"])

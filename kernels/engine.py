@@ -17,6 +17,7 @@ class Fault(IntFlag):
     UNBALANCED = 32  # M qacc differs from the forces that should cause it
     UNCONVERGED = 64  # the constraint solver stopped at its iteration limit (quality: does not alone invalidate)
     TUNNELLED = 128  # a thin geom passed through another since the sample before
+    ENERGISED = 256  # constraints and contacts, which can only take energy, have given some
 
     @classmethod
     def invalidating(cls) -> "Fault":

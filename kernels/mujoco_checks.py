@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.kernels.engine import Fault
-from worldverify.kernels.trust import Limits, force_residual, largest
+from worldverify.kernels.trust import Limits, constraint_work, force_residual, largest
 from worldverify.kernels.tunnelling import TunnelCheck
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,7 @@ DERIVED_FIELDS = (
     "xpos",
     "cvel",
 )
-_TRANSITION = ("qpos", "qvel", "xpos", "cvel")
+_TRANSITION = ("qpos", "qvel", "xpos", "cvel", "qfrc_constraint")
 
 _OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
 
@@ -47,13 +47,20 @@ class Checks:
         self._rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
         self._columns = model.M_colind.tolist()
         self._tunnel = TunnelCheck(model)
-        shapes = {"qpos": (model.nq,), "qvel": (model.nv,), "xpos": (model.nbody, 3), "cvel": (model.nbody, 6)}
+        nv, nbody = (model.nv,), model.nbody
+        shapes = {"qpos": (model.nq,), "qvel": nv, "xpos": (nbody, 3), "cvel": (nbody, 6), "qfrc_constraint": nv}
         self._last = {name: np.zeros((nlane, *shape)) for name, shape in shapes.items()}
         self._seen = np.zeros(nlane, dtype=bool)
+        self._energy, self._energy_share = limits.energy, limits.energy_share
+        self._timestep = float(model.opt.timestep)
+        self._given, self._through = np.zeros(nlane), np.zeros(nlane)  # J, by and through the constraints so far
+        # Adhesion pulls through contacts: there a constraint may give energy.
+        self._adhesive = bool((model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)).any())
 
     def forget(self, lanes: Ints) -> None:
         """What comes next in these lanes does not follow from what they showed."""
         self._seen[lanes] = False
+        self._given[lanes], self._through[lanes] = 0.0, 0.0
 
     def faults(self, lanes: Ints, record: Record, control: Floats, *, remember: bool) -> Faults:
         """(n, K) fault bits of recorded samples; control (n, K, nu) is what drove the transition into each."""
@@ -70,11 +77,30 @@ class Checks:
         if np.max(record["solver_niter"], initial=0) >= self._iterations:
             fault |= np.where(largest(record["solver_niter"]) >= self._iterations, Fault.UNCONVERGED, 0)
         fault |= self._tunnelled(lanes, record, control)
+        fault |= self._energised(lanes, record, remember)
         if remember:
             for name in _TRANSITION:
                 self._last[name][lanes] = record[name][:, -1]
             self._seen[lanes] = True
         return fault
+
+    def _energised(self, lanes: Ints, record: Record, remember: bool) -> Faults:
+        """(n, K): ENERGISED where the constraints have given more than they took, beyond what finite steps explain."""
+        if self._adhesive:
+            return np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            trail = [
+                np.concatenate([self._last[name][lanes][:, None], record[name]], axis=1)
+                for name in ("qvel", "qfrc_constraint")
+            ]
+            work = constraint_work(*trail, self._timestep)
+            work[~self._seen[lanes], 0] = 0.0
+            given = self._given[lanes, None] + np.cumsum(work, axis=1)
+            through = self._through[lanes, None] + np.cumsum(np.abs(work), axis=1)
+            if remember:
+                self._given[lanes], self._through[lanes] = given[:, -1], through[:, -1]
+            too_much = given > self._energy + self._energy_share * through
+        return np.where(too_much, int(Fault.ENERGISED), 0).astype(np.int32)
 
     def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
         """(n, K): TUNNELLED from the sample on at which a thin geom has passed through another."""

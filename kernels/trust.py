@@ -13,6 +13,8 @@ class Limits(NamedTuple):
     velocity: float = 1e6  # qvel: m/s, rad/s
     acceleration: float = 1e10  # qacc: m/s/s, rad/s/s
     residual: float = 1e-3  # relative force imbalance, float64
+    energy: float = 0.5  # J that constraints may give in all, for the error of finite steps,
+    energy_share: float = 0.1  # and this share of all the energy that went through them
 
 
 def largest(field: Array) -> Array:
@@ -34,6 +36,16 @@ def by_component(field: Array) -> Array:
     xp = field.__array_namespace__()
     last = field.ndim - 1
     return xp.reshape(xp.permute_dims(field, (last, *range(last))), (field.shape[-1], -1))
+
+
+def constraint_work(qvel: Array, qfrc_constraint: Array, timestep: float) -> Array:
+    """J that the constraint forces did in each transition: (n, K) from K+1 samples (n, K+1, nv), trapezoidal.
+
+    Contacts, limits, friction and equalities at rest store and dissipate energy; what they have given in all must
+    not exceed what they took, or deep overlap or a stiff contact at a coarse timestep is blowing up the scene.
+    """
+    xp = qvel.__array_namespace__()
+    return 0.5 * timestep * xp.sum((qvel[:, :-1] + qvel[:, 1:]) * qfrc_constraint[:, :-1], axis=-1)
 
 
 def force_residual(

@@ -307,8 +307,12 @@ def test_a_spec_without_a_value_is_an_error_and_not_a_reward(kind: type) -> None
     spec = "odd: always(speed(ball) / joint(hinge) < 1 m/s/rad)"
     env = kind(wv.Task.from_mjcf(LIMITED, spec=spec, horizon=0.4, rate=25.0))
     env.reset(seed=0)
+    still = np.zeros(env.action_space.shape, np.float32)
     with pytest.raises(RuntimeError, match="cause spec"):
-        env.step(np.zeros(env.action_space.shape, np.float32))
+        env.step(still)
+    if kind is TaskEnv:
+        with pytest.raises(ResetNeeded):
+            env.step(still)
 
 
 # Rewards

@@ -35,6 +35,7 @@ CODES: dict[str, str] = {
     "raised": "the engine stopped with an error",
     "unbalanced": "the forces do not add up: the solver's answer is wrong",
     "unconverged": "the solver stopped at its iteration limit",
+    "energy": "contacts or constraints gave more energy than they took",
     "tunnelling": "a thin object passed through another between two substeps",
     "initial_state": "the start state is not physical: objects overlap or are not finite",
     "not_a_number": "a requirement's value is not a number",
