@@ -22,7 +22,7 @@ SCENE = """
 SPEC = """
 parked: eventually(always[0,0.5](inside(cart, stop) and speed(cart) < 0.05 m/s))
 gentle: always(contact_force(cart, wall) < 1 N)
-slow:   always(speed(cart) < 1 m/s)
+slow:   always(speed(cart) < 1.5 m/s)
 """
 
 

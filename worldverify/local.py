@@ -71,7 +71,7 @@ class LocalVerifier:
         compile_s = time.perf_counter() - clock
 
         outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
-        shared, verdicts = task_identity(task, options), []
+        shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             plan = admitted[i] if isinstance(admitted[i], Plan) else None
             request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)  # type: ignore[arg-type]

@@ -8,12 +8,16 @@ import numpy as np
 from worldverify.identity import sha256
 from worldverify.kernels.engine import EngineInfo
 from worldverify.plan import Plan
+from worldverify.simulate import Trace
 from worldverify.task import Task
 from worldverify.verdict import Margin, Status
 
 
-def task_identity(task: Task, options: Mapping[str, Any]) -> str:
+def task_identity(task: Task, options: Mapping[str, Any], history: Trace | None) -> str:
     """SHA-256 of all that the requests of one call share."""
+    past = (
+        None if history is None else [history.value[:, : history.last[0] + 1], history.fault[:, : history.last[0] + 1]]
+    )
     return sha256(
         {
             "task": task.name,
@@ -23,6 +27,7 @@ def task_identity(task: Task, options: Mapping[str, Any]) -> str:
             "horizon_s": task.horizon,
             "contracts": {name: spec.to_json() for name, spec in task.contracts.items()},
             "options": dict(options),
+            "history": past,
         }
     )
 

@@ -23,13 +23,17 @@ class Trace:
     end: Floats  # (B, nstate)  the states after the last sample
 
     def following(self, earlier: "Trace") -> "Trace":
-        """This trace as the continuation of an earlier one (one plan), whose last sample is this one's first."""
+        """This trace as the continuation of an earlier one (one plan), whose last sample is this one's first.
+
+        What could not be believed of that sample, such as the way into it, cannot be believed now.
+        """
         kept = int(earlier.last[0])
         value = np.broadcast_to(earlier.value[:, :kept], (len(self.value), kept, earlier.value.shape[2]))
         fault = np.broadcast_to(earlier.fault[:, :kept], (len(self.value), kept))
+        first = self.fault[:, :1] | earlier.fault[:, kept : kept + 1]
         return Trace(
             np.concatenate([value, self.value], axis=1),
-            np.concatenate([fault, self.fault], axis=1),
+            np.concatenate([fault, first, self.fault[:, 1:]], axis=1),
             self.last + kept,
             self.end,
         )
