@@ -45,11 +45,14 @@ class Episode:
 
     @property
     def evidence(self) -> Trace:
-        """The evidence before the state now, as `LocalVerifier.verify` takes it for its history.
+        """The evidence up to the state now, as `LocalVerifier.verify` takes it for its history.
 
-        Samples 0..steps-1: what the sensors show in the state now depends on the next control, except at the horizon.
+        Its last sample shows the state now under the last control; a plan that goes on from here shows it anew.
         """
         value, fault = self._value[:, : self._known], self._fault[:, : self._known]
+        if not self.finished:
+            now = self._engine.observe(_LANE)
+            value, fault = np.concatenate([value, now.value], axis=1), np.concatenate([fault, now.fault], axis=1)
         return Trace(value.copy(), fault.copy(), np.array([self.steps]), self.state[None])
 
     def advance(self, controls: Floats) -> Finding:

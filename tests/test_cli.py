@@ -17,8 +17,10 @@ import worldverify as wv
 from worldverify import judging, usage
 from worldverify.cli import main
 from worldverify.outputs import Output, ready_folder
+from worldverify.plansfile import read_plans
 from worldverify.progress import Progress, bar
 from worldverify.table import count_line, printable, verdict_lines
+from worldverify.version import VERSION
 
 PICK = '{"skills": [{"skill": "pick", "object": "cube"}]}'
 HOME = '{"skills": [{"skill": "home"}]}'
@@ -60,7 +62,7 @@ def test_a_plan_that_fails_is_judged_and_the_exit_status_is_zero(
 def test_a_verdict_line_is_that_of_the_verdict(plans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     main(["verify", "PickCube-v0", str(plans), "--json", str(out), "--seed", "3", "--margins", "full"])
-    read = judging.read_plans(plans)
+    read = read_plans(plans)
     lines, verdicts = lines_of(out.read_text()), wv.verify("PickCube-v0", read, seed=3, margins="full")
     for line, verdict in zip(lines, verdicts, strict=True):
         assert {**line, "cost": None} == {**verdict.to_json(), "cost": None}
@@ -239,7 +241,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"worldverify {wv.__version__}\n"
+    assert capsys.readouterr().out == f"worldverify {VERSION}\n"
 
 
 def test_every_task_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,8 @@ def change(line: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 )
 def test_a_digest_that_differs_is_explained(key: str, value: Any, says: str, cart: wv.Task) -> None:
     line = change(judged(cart, PASSES).to_json(), key, value)
+    if key.startswith("request."):
+        line = change(line, "request.sha256", "0")
     answer = ask_again(wv.LocalVerifier(), cart, {**line, "digest": "0"})
     assert answer.outcome == "differs"
     assert says in answer.reason
@@ -262,7 +264,7 @@ def test_the_moments_shown_are_few_and_in_order(plan: np.ndarray, cart: wv.Task)
     run, verdict = rerun(cart, plan)
     shown = list(moments(run, verdict))
     assert shown == sorted(shown)
-    assert 0 <= shown[0] and shown[-1] <= run.last
+    assert shown[0] >= 0 and shown[-1] <= run.last
     assert 1 <= len(shown) <= 5
 
 
@@ -272,10 +274,11 @@ def test_the_moment_of_a_violation_is_shown(cart: wv.Task) -> None:
 
 
 def test_a_goal_that_was_missed_is_shown_where_it_was_closest(cart: wv.Task) -> None:
-    overshoots = push(4.0, 4.0)[:, :] * 0.6
-    run, verdict = rerun(cart, overshoots)
-    told = {caption: sample for sample, caption in moments(run, verdict).items()}
-    assert verdict.status == "PASS" or any("is closest" in caption or "is violated" in caption for caption in told)
+    turns_back = push(1.5, 0.0, -1.5, -1.5)
+    run, verdict = rerun(cart, turns_back)
+    shown = {caption: sample for sample, caption in moments(run, verdict).items()}
+    assert shown["there is closest"] == np.argmax(positions(turns_back)[0])
+    assert shown["there is violated"] == SAMPLES
 
 
 def test_every_kind_of_ending_is_shown_before_a_second_of_a_kind(cart: wv.Task) -> None:
