@@ -35,7 +35,7 @@ format: $(VENV)/ready-to-test
 	@$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info worldverify-report
 
 # Debian and Ubuntu keep ensurepip in a package of its own, and their pip installs only into a given folder.
 $(VENV)/made-for:

@@ -33,7 +33,7 @@ def scene_spec(*parts: Part) -> Any:
     option.timestep = TIMESTEP
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
-    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # with impratio, a pyramid lets go of a cube for a step
     option.impratio = 10
     option.tolerance = 1e-10
     add_arm(spec)

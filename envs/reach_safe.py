@@ -45,7 +45,7 @@ def reach_safe() -> Task:
         ),
         spec=SPEC,
         horizon=5.0,
-        objects=["goal", "post", "tool"],
+        objects=["goal", "post"],
         randomise=_randomise,
         good=lambda where: {"skills": [_to(OVER), _to(GOAL)]},
         bad={

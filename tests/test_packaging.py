@@ -16,6 +16,7 @@ pytestmark = pytest.mark.xdist_group("packaging")  # the builds are made once, b
 ROOMS = {"worldverify": "worldverify", "envs": "worldverify/envs", "kernels": "worldverify/kernels"}
 NOT_SOURCE = shutil.ignore_patterns(
     ".git",
+    "worldverify-report",
     ".venv",
     ".tools",
     ".*_cache",

@@ -33,7 +33,7 @@ def python_files(root: Path, room: str) -> Iterator[Path]:
 
 def text_files(root: Path) -> Iterator[Path]:
     """The files a person wrote, in a checkout or in an unpacked source distribution."""
-    made = {"build", "dist", "report", "__pycache__"}
+    made = {"build", "dist", "report", "worldverify-report", "__pycache__"}
     for folder, folders, names in os.walk(root):
         folders[:] = [
             name

@@ -199,20 +199,18 @@ SQUEEZED = """
   <worldbody>
     <body name="gripper">
       <geom name="palm" type="box" size=".02 .02 .02" pos="0 0 .3"/>
-      <body name="left" pos="-.08 0 .1"><joint type="slide" axis="1 0 0"/>
+      <body name="left" pos="-.08 0 .1"><joint name="left_slide" type="slide" axis="1 0 0"/>
         <geom name="left_pad" type="box" size=".02 .04 .04" mass=".1"/></body>
-      <body name="right" pos=".08 0 .1"><joint type="slide" axis="-1 0 0"/>
+      <body name="right" pos=".08 0 .1"><joint name="right_slide" type="slide" axis="-1 0 0"/>
         <geom name="right_pad" type="box" size=".02 .04 .04" mass=".1"/></body>
     </body>
     <body name="cube" pos="0 0 .1"><freejoint/><geom name="cube_box" type="box" size=".05 .05 .05" mass=".2"/></body>
   </worldbody>
   <actuator>
-    <motor name="a" joint="_l" ctrlrange="0 50"/><motor name="b" joint="_r" ctrlrange="0 50"/>
+    <motor joint="left_slide" ctrlrange="0 50"/><motor joint="right_slide" ctrlrange="0 50"/>
   </actuator>
 </mujoco>
-""".replace('<joint type="slide" axis="1 0 0"/>', '<joint name="_l" type="slide" axis="1 0 0"/>').replace(
-    '<joint type="slide" axis="-1 0 0"/>', '<joint name="_r" type="slide" axis="-1 0 0"/>'
-)
+"""
 
 
 @pytest.mark.parametrize(("signal", "expected"), [("contact_force", 0.2 * 9.81), ("contact_load", None)])

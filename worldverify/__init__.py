@@ -1,5 +1,10 @@
 """worldverify: a physics verifier for robot actions written by vision-language(-action) models."""
 
+from worldverify.usage import import_fault
+
+if (_fault := import_fault()) is not None:
+    raise ImportError(_fault)
+
 from worldverify.action import ActionSpec as ActionSpec
 from worldverify.cost import Cost as Cost
 from worldverify.local import LocalVerifier as LocalVerifier

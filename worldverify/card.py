@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
+from worldverify.action import SKILLS
+from worldverify.extent import extent, subtree
+from worldverify.kernels.kinematics import tool_pose
+from worldverify.plan import by_key
+from worldverify.reach import chain_of
+
 if TYPE_CHECKING:
     from worldverify.task import Task
 
 _FORMS = {
-    "skills": 'Skills: {"skills": [...]}, each {"skill": name, ...}. Skills: ',
+    "skills": (
+        'Skills: {"skills": [...]}, each {"skill": name} with its arguments by name (? marks what may be left out; '
+        "objects and targets are names of the scene, a target may be a position): "
+    ),
     "ee_waypoints": (
-        'Waypoints: {"waypoints": [...]}, each {"position": [x, y, z] in metres in the world frame (z up, the table '
-        'top is z = 0), "orientation": [w, x, y, z] (optional, keeps the last one), "gripper": 0 closed to 1 open '
-        '(optional, keeps the last one), "time": seconds from now (optional; all or none)}.'
+        'Waypoints of the tool: {"waypoints": [...]}, each {"position": [x, y, z] in metres (z up, the table top is '
+        'z = 0), "orientation": [w, x, y, z] (optional, keeps the last one; [0, 1, 0, 0] points straight down), '
+        '"gripper": 0 closed to 1 open (optional, keeps the last one), "time": seconds from now (optional; all or '
+        "none)}."
     ),
     "joint_position": "Joint targets: ",
     "ctrl": "Controls: ",
@@ -28,7 +38,7 @@ def task_card(task: "Task", state: Any) -> str:
         lines += ["Scene (positions in metres, world frame):"]
         lines += [f"- {line}" for line in _objects(task, state)] + [""]
     lines += [f"You have {task.horizon:g} s.", "", "Answer with one JSON value in one of these forms:"]
-    lines += [f"- {_form(task, name)}" for name in task.contracts]
+    lines += [f"- {_form(task, name)}" for name in by_key(task.contracts)]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in task.spec.requirements]
     if task.good is not None:
@@ -42,31 +52,42 @@ def _objects(task: "Task", state: Any) -> list[str]:
     lines = []
     for name in task.objects:
         body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
-        site = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SITE, name)
-        pos = data.xpos[body] if body >= 0 else data.site_xpos[site]
-        # + 0.0 turns the -0.0 of rounding into 0.0
-        lines.append(f"{name}: centre at {(np.round(pos, 3) + 0.0).tolist()}{_size(model, body)}")
+        if body < 0:
+            site = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SITE, name)
+            lines.append(f"{name}: at {_rounded(data.site_xpos[site])}")
+        else:
+            box = extent(model, data, subtree(model, body), 0.0)
+            size = " x ".join(f"{x:g}" for x in _rounded(2 * box.half))
+            lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall")
+    if task.arm is not None:
+        joints = [float(data.joint(name).qpos[0]) for name in task.arm.joints]
+        tool, _ = tool_pose(np.array(joints), *chain_of(task.arm))
+        lines.append(f"tool, the point between the fingertips: at {_rounded(tool)}")
+        lines.append(f"arm: base at {_rounded(task.arm.base_pos)}, joints at {_rounded(joints)} rad")
     return lines
 
 
-def _size(model: Any, body: int) -> str:
-    """The outline of a body of one box, which is what most objects are."""
-    if body < 0 or model.body_geomnum[body] != 1:
-        return ""
-    geom = int(model.body_geomadr[body])
-    if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_BOX:
-        return ""
-    return f", a box of {' x '.join(f'{2 * s:g}' for s in model.geom_size[geom])}"
+def _rounded(values: Any) -> list[float]:
+    # + 0.0 turns the -0.0 of rounding into 0.0
+    rounded: list[float] = (np.round(np.asarray(values), 3) + 0.0).tolist()
+    return rounded
 
 
 def _form(task: "Task", name: str) -> str:
     spec, text = task.contracts[name], _FORMS[name]
     if name == "skills":
-        return text + ", ".join(spec.skills) + "."
+        return text + ", ".join(_call(skill) for skill in spec.skills) + "."
     if name == "ee_waypoints":
         return text
     rate = f"{spec.rate_hz:g} a second, at most {task.steps}"
     return f'{text}{{"actions": [[{", ".join(spec.columns)}], ...]}}, {rate}.'
+
+
+def _call(name: str) -> str:
+    """A skill with its arguments: `move_to(position, orientation?)`."""
+    skill = SKILLS[name]
+    arguments = [*skill.required, *(f"{argument}?" for argument in skill.optional)]
+    return f"{name}({', '.join(arguments)})"
 
 
 def _example(task: "Task") -> Any:

@@ -127,6 +127,14 @@ def plan_id(raw: object) -> str | None:
 _KEYS = {form.key: None for form in FORMATS.values()}  # of a model's object
 
 
+def by_key(contracts: Mapping[str, ActionSpec]) -> dict[str, ActionSpec]:
+    """The formats that a model's text can reach: the first of each key; the others need a plan that names them."""
+    first: dict[str, str] = {}
+    for name in contracts:
+        first.setdefault(FORMATS[name].key, name)
+    return {name: contracts[name] for name in first.values()}
+
+
 def _looks_like_a_plan(value: object) -> bool:
     return isinstance(value, dict) and any(key in value for key in _KEYS)
 
@@ -243,7 +251,7 @@ class _Admission:
 
     def _reads(self) -> str:
         """A sentence on what would have been read."""
-        examples = dict.fromkeys(_example(name, spec) for name, spec in self.contracts.items())
+        examples = [_example(name, spec) for name, spec in by_key(self.contracts).items()]
         return f"{self.task[:1].upper()}{self.task[1:]} reads {' or '.join(examples)}."
 
 

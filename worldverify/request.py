@@ -1,5 +1,6 @@
 """Who a verdict is: the question (known before any physics) and the answer, as SHA-256 digests."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,9 +53,13 @@ def request_of(
 
 
 def raw_line(raw: object) -> dict[str, Any]:
-    """A plans-file line for something that was not admitted: what it said, as text."""
-    if isinstance(raw, Mapping) and isinstance(raw.get("text"), str):
-        return {"id": None, "text": raw["text"]}
+    """A plans-file line for something that was not admitted: what it said."""
+    if isinstance(raw, Mapping):
+        try:
+            said: dict[str, Any] = json.loads(json.dumps({**raw, "id": None}, allow_nan=False))
+            return said
+        except (TypeError, ValueError, RecursionError):
+            pass
     return {"id": None, "text": raw if isinstance(raw, str) else repr(raw)[:10_000]}
 
 

@@ -194,7 +194,9 @@ def check_task(task: Task, verifier: Verifier | None = None) -> None:
     _require(task.good is not None, f"{task.name} has no good plan, so nobody knows that it can be done.")
     good = judged(task.good)
     _require(good.status == "PASS", f"The good plan of {task.name} does not pass. {good.explain()}")
-    _require(set(task.bad) == set(names), f"{task.name} needs a bad plan for each of {names}; it has {tuple(task.bad)}.")
+    _require(
+        set(task.bad) == set(names), f"{task.name} needs a bad plan for each of {names}; it has {tuple(task.bad)}."
+    )
     for name, plan in task.bad.items():
         bad = judged(plan)
         label = f"The bad plan for {name!r} of {task.name}"
@@ -264,7 +266,9 @@ def _control_shows(make_engine: MakeEngine, model: Any, tolerance: float) -> Non
     for k, target in enumerate((0.1, 0.2, 0.3, 0.3)):
         position, velocity, force = value[0, k, 3:6]
         gap = abs(force - (100 * (target - position) - 20 * velocity))
-        _require(gap <= tolerance, f"Sample {k} does not show the drive force of control {min(k, 2)}: off by {gap:.3g} N.")
+        _require(
+            gap <= tolerance, f"Sample {k} does not show the drive force of control {min(k, 2)}: off by {gap:.3g} N."
+        )
 
 
 def _observation_changes_nothing(make_engine: MakeEngine, model: Any) -> None:
@@ -283,8 +287,14 @@ def _observation_changes_nothing(make_engine: MakeEngine, model: Any) -> None:
 
 
 def _lanes_are_alone(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
+    def placed(x: float) -> Floats:
+        def move(data: Any) -> None:
+            data.joint("rail").qpos[0] = x
+
+        return _state(model, move)
+
     controls = np.linspace(-0.5, 0.7, 3)[:, None, None] * np.ones((3, 60, 1))
-    states = np.stack([_state(model)] * 3)
+    states = np.stack([placed(x) for x in (0.0, 0.1, -0.2)])
     together, _ = _run(make_engine(model, 3), states, controls, (60,))
     for lane in range(3):
         alone, _ = _run(make_engine(model, 1), states[lane : lane + 1], controls[lane : lane + 1], (60,))
@@ -296,7 +306,7 @@ def _lanes_are_alone(make_engine: MakeEngine, model: Any, tolerance: float) -> N
     gap = np.abs(part - together[two][:, :60]).max()
     _require(gap <= tolerance, f"Lanes 0 and 2 differ by {gap:.3g} when lane 1 stands still.")
     _require(np.array_equal(engine.state(np.array([1])), states[1:2]), "A lane that was not named has moved.")
-    engine.load(np.array([2]), states[:1])
+    engine.load(np.array([2]), states[2:])
     again = np.asarray(engine.advance(np.array([2]), controls[2:]).value)
     gap = np.abs(again - together[2:, :60]).max()
     _require(gap <= tolerance, f"A lane loaded again differs by {gap:.3g} from a fresh one.")
@@ -364,7 +374,10 @@ def _speaks(verdict: Verdict) -> None:
     json.dumps(verdict.to_json(), allow_nan=False)
     _require(bool(verdict.explain()), "explain() says nothing.")
     if verdict.status == "PASS":
-        _require(bool(verdict.margins) and all(m.interval[0] > 0 for m in verdict.margins.values() if m.guard), "A PASS needs margins above zero.")
+        _require(
+            bool(verdict.margins) and all(m.interval[0] > 0 for m in verdict.margins.values() if m.guard),
+            "A PASS needs margins above zero.",
+        )
     if verdict.status == "FAIL":
         _require(verdict.first_violation is not None, "A FAIL needs its first violation.")
     if verdict.status == "INVALID":
