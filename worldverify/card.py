@@ -56,9 +56,11 @@ def _objects(task: "Task", state: Any) -> list[str]:
             site = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SITE, name)
             lines.append(f"{name}: at {_rounded(data.site_xpos[site])}")
         else:
-            box = extent(model, data, subtree(model, body), 0.0)
+            yaw = float(np.arctan2(data.xmat[body][3], data.xmat[body][0]))
+            box = extent(model, data, subtree(model, body), yaw)
             size = " x ".join(f"{x:g}" for x in _rounded(2 * box.half))
-            lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall")
+            turned = f", turned by {yaw:.2f} rad about z" if abs(yaw) > 0.005 else ""
+            lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}")
     if task.arm is not None:
         joints = [float(data.joint(name).qpos[0]) for name in task.arm.joints]
         tool, _ = tool_pose(np.array(joints), *chain_of(task.arm))
