@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -14,9 +15,19 @@ from worldverify.cli import main
 from worldverify.refusal import CODES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CHECKED = {"python", "console", "json", "text", ""}
+READING_CODES = {
+    "empty",
+    "truncated",
+    "malformed",
+    "no_plan",
+    "ambiguous",
+    "unknown_format",
+    "unknown_key",
+    "wrong_type",
+}
+CHECKED = {"python", "console", "json", "text", "spec"}  # spec: tests/test_spec.py, json: below
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -31,6 +42,14 @@ def outputs(page: Path) -> list[tuple[str, str]]:
         for i, (language, body) in enumerate(found)
         if language == "python"
     ]
+
+
+def assert_says_the_same(printed: str, expected: str) -> None:
+    """Equal words; equal numbers to 2 %, since another processor may round a sine in another way."""
+    number = re.compile(r"-?\d+\.?\d*")
+    assert number.sub("#", printed).split() == number.sub("#", expected).split()
+    pairs = zip(number.findall(printed), number.findall(expected), strict=True)
+    assert all(float(a) == pytest.approx(float(b), rel=0.02, abs=0.005) for a, b in pairs), printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -48,12 +67,13 @@ def test_the_python_of_a_page_runs_and_prints_what_the_page_says(
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(code, page.name, "exec"), names)
-        assert printed.getvalue().strip() == expected.strip()
+        assert_says_the_same(printed.getvalue(), expected)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("plans.jsonl").write_text(json.dumps({"id": "a", "text": '{"skills": [{"skill": "home"}]}'}) + "\n")
     for line in "".join(blocks(page, "console")).splitlines():
         if not line.startswith("$ "):
             continue
@@ -67,6 +87,14 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: py
             subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True, capture_output=True)
         else:
             assert words[:2] in (["pip", "install"], ["git", "clone"]), line
+
+
+def test_every_plan_that_a_page_shows_can_be_read() -> None:
+    task = wv.load("PickCube-v0")
+    plans = [body for page in PAGES for body in blocks(page, "json")]
+    assert plans
+    for verdict in wv.verify(task, plans):
+        assert verdict.code not in READING_CODES, verdict.reason
 
 
 def test_the_readme_lists_every_task_and_every_example() -> None:

@@ -1,19 +1,19 @@
 """The task card: what a model is prompted with."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
 
-from worldverify.action import SKILLS
+from worldverify.action import SKILLS, ActionSpec
+from worldverify.arm import Arm
 from worldverify.extent import extent, subtree
 from worldverify.kernels.kinematics import tool_pose
 from worldverify.plan import by_key
 from worldverify.reach import chain_of
-
-if TYPE_CHECKING:
-    from worldverify.task import Task
+from worldverify.spec import Spec
 
 _FORMS = {
     "skills": (
@@ -30,27 +30,37 @@ _FORMS = {
     "ctrl": "Controls: ",
 }
 
+_EXAMPLE = {"skills": [{"skill": "move_to", "position": [0.4, 0.1, 0.3]}, {"skill": "open_gripper"}]}
 
-def task_card(task: "Task", state: Any) -> str:
-    """Instruction, objects with positions and sizes, time, formats, what is checked, an example."""
-    lines = [task.instruction.strip() or "Control the robot.", ""]
-    if task.objects:
+
+def task_card(
+    instruction: str,
+    scene: Sequence[str],
+    contracts: Mapping[str, ActionSpec],
+    spec: Spec,
+    *,
+    horizon: float,
+    steps: int,
+) -> str:
+    """Instruction, lines on the scene, time [s], formats, what is checked, and for an arm an example of the form."""
+    lines = [instruction.strip() or "Control the robot.", ""]
+    if scene:
         lines += ["Scene (positions in metres, world frame):"]
-        lines += [f"- {line}" for line in _objects(task, state)] + [""]
-    lines += [f"You have {task.horizon:g} s.", "", "Answer with one JSON value in one of these forms:"]
-    lines += [f"- {_form(task, name)}" for name in by_key(task.contracts)]
+        lines += [f"- {line}" for line in scene] + [""]
+    lines += [f"You have {horizon:g} s.", "", "Answer with one JSON value in one of these forms:"]
+    lines += [f"- {_form(name, contract, steps)}" for name, contract in by_key(contracts).items()]
     lines += ["", "Checked in a physics simulation:"]
-    lines += [f"- {requirement}" for requirement in task.spec.requirements]
-    if task.good is not None:
-        lines += ["", "Example of the form (not of a good plan):", json.dumps(_example(task))]
+    lines += [f"- {requirement}" for requirement in spec.requirements]
+    if "skills" in contracts:
+        lines += ["", "Example of the form (not of a good plan):", json.dumps(_EXAMPLE)]
     return "\n".join(lines)
 
 
-def _objects(task: "Task", state: Any) -> list[str]:
-    model, data = task.scene.model, task.scene.data(state)
+def scene_lines(model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[str], arm: Arm | None) -> list[str]:
+    """Where the named objects and the arm are, one line each; `data` needs its positions."""
     mujoco.mj_kinematics(model, data)
     lines = []
-    for name in task.objects:
+    for name in objects:
         body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
         if body < 0:
             site = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SITE, name)
@@ -61,11 +71,11 @@ def _objects(task: "Task", state: Any) -> list[str]:
             size = " x ".join(f"{x:g}" for x in _rounded(2 * box.half))
             turned = f", turned by {yaw:.2f} rad about z" if abs(yaw) > 0.005 else ""
             lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}")
-    if task.arm is not None:
-        joints = [float(data.joint(name).qpos[0]) for name in task.arm.joints]
-        tool, _ = tool_pose(np.array(joints), *chain_of(task.arm))
+    if arm is not None:
+        joints = [float(data.joint(name).qpos[0]) for name in arm.joints]
+        tool, _ = tool_pose(np.array(joints), *chain_of(arm))
         lines.append(f"tool, the point between the fingertips: at {_rounded(tool)}")
-        lines.append(f"arm: base at {_rounded(task.arm.base_pos)}, joints at {_rounded(joints)} rad")
+        lines.append(f"arm: base at {_rounded(arm.base_pos)}, joints at {_rounded(joints)} rad")
     return lines
 
 
@@ -75,14 +85,14 @@ def _rounded(values: Any) -> list[float]:
     return rounded
 
 
-def _form(task: "Task", name: str) -> str:
-    spec, text = task.contracts[name], _FORMS[name]
+def _form(name: str, contract: ActionSpec, steps: int) -> str:
+    text = _FORMS[name]
     if name == "skills":
-        return text + ", ".join(_call(skill) for skill in spec.skills) + "."
+        return text + ", ".join(_call(skill) for skill in contract.skills) + "."
     if name == "ee_waypoints":
         return text
-    rate = f"{spec.rate_hz:g} a second, at most {task.steps}"
-    return f'{text}{{"actions": [[{", ".join(spec.columns)}], ...]}}, {rate}.'
+    rate = f"{contract.rate_hz:g} a second, at most {steps}"
+    return f'{text}{{"actions": [[{", ".join(contract.columns)}], ...]}}, {rate}.'
 
 
 def _call(name: str) -> str:
@@ -90,11 +100,3 @@ def _call(name: str) -> str:
     skill = SKILLS[name]
     arguments = [*skill.required, *(f"{argument}?" for argument in skill.optional)]
     return f"{name}({', '.join(arguments)})"
-
-
-def _example(task: "Task") -> Any:
-    """The first steps of a plan in the richest form the task reads."""
-    if "skills" in task.contracts:
-        return {"skills": [{"skill": "move_to", "position": [0.4, 0.1, 0.3]}, {"skill": "open_gripper"}]}
-    width = next(spec.width for spec in task.contracts.values() if spec.width)
-    return {"actions": [[0.0] * width, [0.0] * width]}

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from worldverify import action
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
-from worldverify.card import task_card
-from worldverify.plan import Plan
+from worldverify.card import scene_lines, task_card
+from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
 from worldverify.spec import Spec
@@ -89,7 +89,9 @@ class Task:
 
     def card(self, seed: int = 0) -> str:
         """The prompt for the start of a seed."""
-        return task_card(self, self.start(seed))
+        here = self.scene.data(self.start(seed))
+        lines = scene_lines(self.scene.model, here, self.objects, self.arm)
+        return task_card(self.instruction, lines, self.contracts, self.spec, horizon=self.horizon, steps=self.steps)
 
     def start(self, seed: int = 0) -> Floats:
         """(nstate,) the start state of a seed."""
@@ -128,8 +130,6 @@ class Task:
         scene = build_scene(mjspec, parsed, keyframe=keyframe)
         if scene.model.nu == 0:
             raise Refusal("bad_model", "The model has no actuators, so a plan could not do anything.", "model")
-        from worldverify.plan import admit
-
         contracts = {"ctrl": action.ctrl(int(scene.model.nu), rate)}
         admitted = {key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()}
         return cls(
