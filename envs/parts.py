@@ -14,7 +14,7 @@ Vec = tuple[float, float, float]
 Rgba = tuple[float, float, float, float]
 
 TIMESTEP = 0.004  # s
-SINK = 1.33e-6  # m, how deep a free cube rests in what carries it: independent of its size and mass
+SINK = 1.3313e-5  # m, how deep a free cube rests in what carries it: independent of its size and mass
 FLOOR = -0.75  # m, where things that fall off the table land
 FLOOR_BIT = 2  # in contype: meets the floor. The arm and fixed parts cannot reach it
 
@@ -33,7 +33,7 @@ def scene_spec(*parts: Part) -> Any:
     option.timestep = TIMESTEP
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
-    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # with impratio, a pyramid lets go of a cube for a step
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # a pyramid with impratio 10 lets a finger lose a held cube
     option.impratio = 10
     option.tolerance = 1e-10
     add_arm(spec)
@@ -146,8 +146,11 @@ def _add_room(spec: Any) -> None:
         conaffinity=FLOOR_BIT,
         **CONTACT,
     )
-    for name, eye in (("view", (1.3, -0.95, 0.85)), ("front", (1.75, 0.0, 0.6))):
-        world.add_camera(name=name, pos=eye, quat=_look(eye, (0.33, 0.0, 0.25)), fovy=42)
+    for name, eye, target in (
+        ("view", (1.25, -0.55, 0.75), (0.25, -0.05, 0.3)),
+        ("front", (1.75, 0.0, 0.6), (0.33, 0.0, 0.25)),
+    ):
+        world.add_camera(name=name, pos=eye, quat=_look(eye, target), fovy=42)
 
 
 def _look(eye: Vec, target: Vec) -> Floats:

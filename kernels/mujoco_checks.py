@@ -89,11 +89,11 @@ class Checks:
         if self._adhesive:
             return np.zeros(record["qpos"].shape[:2], dtype=np.int32)
         with np.errstate(invalid="ignore", over="ignore"):
-            trail = [
+            qvel, force = (
                 np.concatenate([self._last[name][lanes][:, None], record[name]], axis=1)
                 for name in ("qvel", "qfrc_constraint")
-            ]
-            work = constraint_work(*trail, self._timestep)
+            )
+            work = constraint_work(qvel, force, self._timestep)
             work[~self._seen[lanes], 0] = 0.0
             given = self._given[lanes, None] + np.cumsum(work, axis=1)
             through = self._through[lanes, None] + np.cumsum(np.abs(work), axis=1)

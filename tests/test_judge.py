@@ -50,7 +50,11 @@ def trace(spec: str, fault: dict[int, Fault] | None = None, **columns: list[floa
 
 
 def find(
-    spec: str, horizon: int | None = None, fault: dict[int, Fault] | None = None, chunk: bool = False, full: bool = False,
+    spec: str,
+    horizon: int | None = None,
+    fault: dict[int, Fault] | None = None,
+    chunk: bool = False,
+    full: bool = False,
     **columns: list[float],
 ) -> Finding:
     evidence = trace(spec, fault, **columns)

@@ -255,7 +255,9 @@ def test_names_with_slashes_never_share_a_sensor() -> None:
         built = build_scene(mujoco.MjSpec.from_string(SLASHES), Spec.parse(text))
         data = built.data()
         mujoco.mj_forward(built.model, data)
-        found = dict(zip(built.bound.names, atom_margins(built.bound, np.array(data.sensordata)[None, None]), strict=True))
+        found = dict(
+            zip(built.bound.names, atom_margins(built.bound, np.array(data.sensordata)[None, None]), strict=True)
+        )
         assert found["pressed"][0, 0] > 1.0
         assert found["loose"][0, 0] == 0.0
         assert found["far"][0, 0] == 5.0

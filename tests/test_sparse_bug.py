@@ -63,10 +63,9 @@ def scattered(model: mujoco.MjModel, seed: int) -> mujoco.MjData:
 
 
 def residual(model: mujoco.MjModel, data: mujoco.MjData) -> float:
-    rows = np.repeat(np.arange(model.nv), model.M_rownnz)
-    columns = np.asarray(model.M_colind, dtype=np.int64)
-    parts = (data.M, rows, columns, data.qacc, data.qfrc_smooth, data.qfrc_constraint)
-    return float(force_residual(*[np.array(p) for p in parts]))
+    rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
+    forces = np.array(data.qfrc_smooth), np.array(data.qfrc_constraint)
+    return float(force_residual(np.array(data.M), rows, model.M_colind.tolist(), np.array(data.qacc), *forces))
 
 
 @pytest.mark.parametrize("jacobian", ["auto", "sparse", "dense"])

@@ -114,7 +114,9 @@ def test_a_ball_thrown_through_a_goal_box_does_not_satisfy_a_dwell() -> None:
       <actuator><motor joint="rail" ctrlrange="-1 1"/></actuator>
       <keyframe><key name="thrown" qvel="2"/></keyframe>
     </mujoco>"""
-    touched = wv.Task.from_mjcf(text, spec="r: eventually(inside(ball, goal))", horizon=1.0, rate=25.0, keyframe="thrown")
+    touched = wv.Task.from_mjcf(
+        text, spec="r: eventually(inside(ball, goal))", horizon=1.0, rate=25.0, keyframe="thrown"
+    )
     dwelt = wv.Task.from_mjcf(
         text, spec="r: eventually(always[0,0.2](inside(ball, goal)))", horizon=1.0, rate=25.0, keyframe="thrown"
     )
@@ -148,29 +150,23 @@ def test_half_extents_by_hand() -> None:
 PAIRS = """
 <mujoco><option><flag {flag}/></option><worldbody>
   <geom name="floor" type="plane" size="1 1 1"/>
-  <body name="a" pos="0 0 .1"><freejoint/><geom size=".1"/>
-    <body name="b"><joint/><geom size=".1"/><body name="c"><joint/><geom size=".1"/></body></body>
-    <body name="welded"><geom size=".1"/></body></body>
-  <body name="d" pos="0 .05 .1"><freejoint/><geom size=".1" contype="2" conaffinity="2"/></body>
-  <body name="e" pos="0 -.05 .1"><freejoint/><geom size=".1" contype="2" conaffinity="1"/></body>
+  <body name="a"><freejoint/><geom size=".1"/>
+    <body name="b"><joint/><geom size=".1" pos="0 0 .01"/>
+      <body name="c"><joint/><geom size=".1" pos="0 0 .02"/></body></body>
+    <body name="welded"><geom size=".1" pos="0 0 .03"/></body></body>
+  <body name="d"><freejoint/><geom name="d_geom" size=".1" pos="0 0 .04" contype="2" conaffinity="2"/></body>
+  <body name="e"><freejoint/><geom size=".1" pos="0 0 .05" contype="2" conaffinity="1"/></body>
+  <body name="f"><freejoint/><geom size=".1" pos="0 0 .06" contype="0" conaffinity="0"/></body>
 </worldbody>
 <contact><exclude body1="e" body2="b"/><pair geom1="floor" geom2="d_geom"/></contact></mujoco>
 """
 
 
-@pytest.mark.parametrize("flag", ['contact="enable"', 'filterparent="disable"'])
-def test_the_collidable_pairs_are_those_that_mujoco_brings_into_contact(flag: str) -> None:
-    text = PAIRS.format(flag=flag).replace('size=".1" contype="2" conaffinity="2"', 'name="d_geom" size=".1" contype="2" conaffinity="2"')
-    model = mujoco.MjModel.from_xml_string(text)
+@pytest.mark.parametrize(("flag", "count"), [('contact="enable"', 12), ('filterparent="disable"', 15)])
+def test_the_collidable_pairs_are_those_that_mujoco_brings_into_contact(flag: str, count: int) -> None:
+    model = mujoco.MjModel.from_xml_string(PAIRS.format(flag=flag))
     data = mujoco.MjData(model)
-    data.qpos[:3] = data.qpos[:3]
-    for body in range(1, model.nbody):
-        # All geoms around one point just above the floor, so that every pair that can touch does.
-        model.body_pos[body] = (0, 0, 0.05) if model.body_parentid[body] == 0 else (0, 0, 0.001 * body)
-    mujoco.mj_resetData(model, data)
-    for j in range(model.njnt):
-        if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE:
-            data.qpos[model.jnt_qposadr[j] : model.jnt_qposadr[j] + 3] = (0, 0.002 * j, 0.05)
-    mujoco.mj_fwdPosition(model, data)
+    mujoco.mj_fwdPosition(model, data)  # all geoms in one place, so that every pair that can touch does
     touching = {tuple(sorted(pair)) for pair in data.contact.geom.tolist()}
     assert touching == set(collidable_pairs(model))
+    assert len(touching) == count
