@@ -23,7 +23,7 @@ from worldverify.envs.face import (
     start_of,
 )
 from worldverify.kernels.mujoco_cpu import MujocoEngine
-from worldverify.local import LocalVerifier, Scope, candidates
+from worldverify.local import LocalVerifier, candidates
 from worldverify.plan import Plan
 from worldverify.png import Image
 from worldverify.refusal import Refusal
@@ -33,6 +33,7 @@ from worldverify.rewards import PASS_REWARD
 from worldverify.simulate import Trace
 from worldverify.task import Task
 from worldverify.verdict import Margin, Verdict, Verdicts
+from worldverify.verifier import Scope
 
 Floats = NDArray[np.float64]
 Observation = NDArray[np.float32]

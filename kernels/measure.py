@@ -19,7 +19,8 @@ from typing import Any
 Array = Any
 Expression = tuple[Any, ...]
 
-_BISECTIONS = 64  # halvings of the bracket of an ellipsoid's Lagrange multiplier: to the last bit of a float64
+_NEWTON_STEPS = 14  # to the last bit of a float64 for an ellipsoid's nearest point, also for axes of 1 to 5,000
+_TINY = 1e-30  # keeps a division by zero finite, also in float32
 
 _BINARY = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv}
 
@@ -93,25 +94,24 @@ def _cylinder(xp: Any, size: tuple[float, ...], x: Array, y: Array, z: Array) ->
 
 
 def _ellipsoid(xp: Any, size: tuple[float, ...], x: Array, y: Array, z: Array) -> Array:
-    """Semi-axes `size`. The nearest surface point is a_i^2 p_i / (t + a_i^2) with the t that puts it on the surface.
+    """Semi-axes `size`. The nearest surface point is a_i^2 p_i / (s + a_i^2 - a^2), a the shortest axis, with the s
+    that puts it on the surface.
 
-    Eberly, "Distance from a point to an ellipse, an ellipsoid, or a hyperellipsoid" (2013): t is the only root of a
-    decreasing function above -min(a)^2, found by a fixed number of bisections.
+    Eberly, "Distance from a point to an ellipse, an ellipsoid, or a hyperellipsoid" (2013): s is the only root above
+    zero of a decreasing convex function. Newton's steps from its left, where no term is above one, never pass it.
     """
     axes = [float(a) for a in size]
-    p = [xp.abs(c) for c in (x, y, z)]
     least = min(axes)
-    low = reduce(xp.maximum, [a * c for a, c in zip(axes, p, strict=True) if a == least]) - least * least
-    high = _norm(xp, *[a * c for a, c in zip(axes, p, strict=True)]) + 0.0 * low
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        excess = -1.0 + reduce(
-            operator.add,
-            [(a * c / xp.maximum(middle + a * a, 1e-300)) ** 2 for a, c in zip(axes, p, strict=True)],
-        )
-        low, high = xp.where(excess > 0, middle, low), xp.where(excess > 0, high, middle)
-    t = 0.5 * (low + high)
-    nearest = [a * a * c / xp.maximum(t + a * a, 1e-300) for a, c in zip(axes, p, strict=True)]
+    spare = [a * a - least * least for a in axes]
+    p = [xp.abs(c) for c in (x, y, z)]
+    root = reduce(xp.maximum, [a * c - d for a, c, d in zip(axes, p, spare, strict=True)])
+    for _ in range(_NEWTON_STEPS):
+        below = [xp.maximum(root + d, _TINY) for d in spare]
+        terms = [a * c / b for a, c, b in zip(axes, p, below, strict=True)]
+        excess = reduce(operator.add, [q * q for q in terms]) - 1.0
+        slope = 2.0 * reduce(operator.add, [q * q / b for q, b in zip(terms, below, strict=True)])
+        root = root + xp.maximum(excess, 0.0) / xp.maximum(slope, _TINY)
+    nearest = [a * (a * c / xp.maximum(root + d, _TINY)) for a, c, d in zip(axes, p, spare, strict=True)]
     gap = _norm(xp, *[n - c for n, c in zip(nearest, p, strict=True)])
     # On the plane of symmetry across a shortest axis the nearest point leaves that plane: its offset there is what
     # keeps it on the surface.

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.trust import Limits, constraint_work, force_residual, largest
-from worldverify.kernels.tunnelling import TunnelCheck
+from worldverify.kernels.tunnelling import FIXED, TunnelCheck
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Faults = NDArray[np.int32]
 Record = dict[str, NDArray[Any]]  # field -> (n, K, ...)
+
+# The sensor that shows the deepest contact, m, negative; a model without it is not watched for crushing.
+DEEPEST = "wv/deepest"
 
 # What a record must hold. The states are those before the substeps, as the derived fields are.
 STATE_FIELDS = ("qpos", "qvel")
@@ -30,6 +33,7 @@ DERIVED_FIELDS = (
 )
 _TRANSITION = ("qpos", "qvel", "xpos", "cvel", "qfrc_constraint")
 
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
 
 
@@ -47,6 +51,9 @@ class Checks:
         self._rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
         self._columns = model.M_colind.tolist()
         self._tunnel = TunnelCheck(model)
+        sensor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, DEEPEST)
+        self._deepest = int(model.sensor_adr[sensor]) if sensor >= 0 else None
+        self._fixed = np.zeros((nlane, mujoco.mj_stateSize(model, int(FIXED))))
         nv, nbody = (model.nv,), model.nbody
         shapes = {"qpos": (model.nq,), "qvel": nv, "xpos": (nbody, 3), "cvel": (nbody, 6), "qfrc_constraint": nv}
         self._last = {name: np.zeros((nlane, *shape)) for name, shape in shapes.items()}
@@ -57,8 +64,10 @@ class Checks:
         # Adhesion pulls through contacts: there a constraint may give energy.
         self._adhesive = bool((model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)).any())
 
-    def forget(self, lanes: Ints) -> None:
-        """What comes next in these lanes does not follow from what they showed."""
+    def load(self, model: mujoco.MjModel, lanes: Ints, state: Floats) -> None:
+        """What comes next in these lanes follows from these states (n, nstate), not from what they showed."""
+        for lane, row in zip(lanes, state, strict=True):
+            mujoco.mj_extractState(model, row, int(_STATE), self._fixed[lane], int(FIXED))
         self._seen[lanes] = False
         self._given[lanes], self._through[lanes] = 0.0, 0.0
 
@@ -95,16 +104,19 @@ class Checks:
             )
             work = constraint_work(qvel, force, self._timestep)
             work[~self._seen[lanes], 0] = 0.0
-            given = self._given[lanes, None] + np.cumsum(work, axis=1)
-            through = self._through[lanes, None] + np.cumsum(np.abs(work), axis=1)
+            # Summed on from what there was, so that the bits do not depend on how the substeps are cut into calls.
+            work = np.concatenate([self._given[lanes, None], work], axis=1)
+            given = np.cumsum(work, axis=1)[:, 1:]
+            work[:, 0] = self._through[lanes]
+            through = np.cumsum(np.abs(work), axis=1)[:, 1:]
             if remember:
                 self._given[lanes], self._through[lanes] = given[:, -1], through[:, -1]
             too_much = given > self._energy + self._energy_share * through
         return np.where(too_much, int(Fault.ENERGISED), 0).astype(np.int32)
 
     def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
-        """(n, K): TUNNELLED from the sample on at which a thin geom has passed through another."""
-        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        """(n, K): TUNNELLED at a sample before which a thin geom has passed through another."""
+        fault = self._crushed(lanes, record)
         qvel = np.concatenate([self._last["qvel"][lanes][:, None], record["qvel"]], axis=1)
         fast = self._tunnel.fast(qvel)
         fast = fast[(fast[:, 1] > 0) | self._seen[lanes[fast[:, 0]]]]
@@ -123,8 +135,21 @@ class Checks:
         qpos, speed = ends("qpos"), ends("qvel")
         for i in np.flatnonzero(found):
             before, after = (qpos[0][i], speed[0][i]), (qpos[1][i], speed[1][i])
-            if not fault[row[i], k[i]] and self._tunnel.passed(before, after, control[row[i], k[i]]):
-                fault[row[i], k[i] :] |= int(Fault.TUNNELLED)
+            if fault[row[i], k[i]]:
+                continue
+            fixed = self._fixed[lanes[row[i]]]
+            if self._tunnel.passed(before, after, control[row[i], k[i]], fixed):
+                fault[row[i], k[i]] = int(Fault.TUNNELLED)
+        return fault
+
+    def _crushed(self, lanes: Ints, record: Record) -> Faults:
+        """(n, K): TUNNELLED where a pair is pushed into each other up to its middle."""
+        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        if self._deepest is None:
+            return fault
+        for row, k in np.argwhere(-record["sensordata"][:, :, self._deepest] > self._tunnel.shallowest):
+            if self._tunnel.crushed((record["qpos"][row, k], record["qvel"][row, k]), self._fixed[lanes[row]]):
+                fault[row, k] = int(Fault.TUNNELLED)
         return fault
 
 

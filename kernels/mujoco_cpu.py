@@ -55,7 +55,7 @@ class MujocoEngine:
     def load(self, lanes: Ints, state: Floats) -> None:
         self._batch.state[lanes] = state
         self._batch.warning[lanes] = 0
-        self._checks.forget(lanes)
+        self._checks.load(self.model, lanes, np.broadcast_to(state, (len(lanes), np.shape(state)[-1])))
 
     def state(self, lanes: Ints) -> Floats:
         return np.array(self._batch.state[lanes])

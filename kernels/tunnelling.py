@@ -2,7 +2,9 @@
 
 A transition is suspect when a pair's sweep exceeds its smallest half-extent, the pair was within that sweep of each
 other before, and neither sample has a contact of the pair. A suspect is decided by repeating the transition with
-smaller steps: if the pair then touches, the coarse physics missed it.
+smaller steps: if the pair then touches, the coarse physics missed it. A pair that touches and now lies the other way
+round has passed through as well, and so has, at any speed, one pushed into each other up to its middle: beyond it,
+soft contacts push to the far side.
 """
 
 import copy
@@ -16,6 +18,15 @@ Floats = NDArray[np.float64]
 
 _MOST_SUBSTEPS = 256
 
+# What a plan cannot change: applied forces, active constraints, mocap poses.
+FIXED = (
+    mujoco.mjtState.mjSTATE_QFRC_APPLIED
+    | mujoco.mjtState.mjSTATE_XFRC_APPLIED
+    | mujoco.mjtState.mjSTATE_EQ_ACTIVE
+    | mujoco.mjtState.mjSTATE_MOCAP_POS
+    | mujoco.mjtState.mjSTATE_MOCAP_QUAT
+)
+
 
 class TunnelCheck:
     """The collidable geom pairs of one model, with how thin each is."""
@@ -23,7 +34,7 @@ class TunnelCheck:
     def __init__(self, model: mujoco.MjModel) -> None:
         model = copy.copy(model)  # ours: its timestep changes when a suspect is decided
         self._model = model
-        self._fine = mujoco.MjData(model)
+        self._fine, self._end = mujoco.MjData(model), mujoco.MjData(model)
         self._half = np.array([half_extent(model, g) for g in range(model.ngeom)])
         self._reach = _reach(model)
         self._pairs = [p for p in collidable_pairs(model) if math.isfinite(min(self._half[p[0]], self._half[p[1]]))]
@@ -44,6 +55,25 @@ class TunnelCheck:
             self._levers = np.maximum(self._levers, levers / self._thin[body])
 
     @property
+    def shallowest(self) -> float:
+        """m: no contact less deep than this can be `crushed`."""
+        return min((self._middle(*pair) for pair in self._pairs), default=math.inf)
+
+    def crushed(self, state: tuple[Floats, Floats], fixed: Floats) -> bool:
+        """Whether some pair of a state (qpos, qvel) has been pushed into each other up to its middle."""
+        if not all(np.isfinite(x).all() for x in state):
+            return False
+        self._touching(self._fine, *state, fixed)
+        contact = self._fine.contact
+        pairs = zip(contact.geom.reshape(-1, 2).tolist(), contact.dist.tolist(), strict=True)
+        return any(-dist > self._middle(*pair) for pair, dist in pairs if min(pair) >= 0)
+
+    def _middle(self, g1: int, g2: int) -> float:
+        """m: a contact changes sides at a depth of both half-extents; slower than one half-extent a step, some sample
+        comes this close to it."""
+        return float(self._half[g1] + self._half[g2] - 0.5 * min(self._half[g1], self._half[g2]))
+
+    @property
     def pairs(self) -> int:
         """How many geom pairs are watched."""
         return len(self._pairs)
@@ -55,7 +85,8 @@ class TunnelCheck:
         """
         with np.errstate(invalid="ignore", over="ignore"):
             reach = np.einsum("nkv,v->nk", np.abs(qvel), self._levers) * self._model.opt.timestep
-            return np.argwhere(np.maximum(reach[:, :-1], reach[:, 1:]) > 0.5)
+            # Turned round, so that NaN counts: a joint at rest that carries an endless slide gives 0 times infinity.
+            return np.argwhere(~(np.maximum(reach[:, :-1], reach[:, 1:]) <= 0.5))
 
     def suspects(self, xpos: tuple[Floats, Floats], cvel: tuple[Floats, Floats]) -> NDArray[np.bool_]:
         """(M,) in which of M transitions some body does move by more than half of what it could miss.
@@ -69,41 +100,71 @@ class TunnelCheck:
             sweep += np.sqrt(np.einsum("mbi,mbi->mb", turning, turning)) * (step * self._body_reach)
             return np.asarray((sweep > 0.5 * self._thin).any(axis=-1))
 
-    def passed(self, before: tuple[Floats, Floats], after: tuple[Floats, Floats], control: Floats) -> bool:
-        """Whether some pair passed through in the transition between two states (qpos, qvel) under a control."""
-        model, data = self._model, self._fine
+    def passed(
+        self, before: tuple[Floats, Floats], after: tuple[Floats, Floats], control: Floats, fixed: Floats
+    ) -> bool:
+        """Whether some pair passed through in the transition between two states (qpos, qvel) under a control.
+
+        `fixed` is the FIXED part of the lane's state.
+        """
+        model = self._model
         if not all(np.isfinite(x).all() for x in (*before, *after)):
             return False
-        touching = self._touching(*after)
-        pos, quat = data.xpos.copy(), data.xquat.copy()
-        touching |= self._touching(*before)
-        moved = np.linalg.norm(data.xpos - pos, axis=1)
-        turned = 2.0 * np.arccos(np.clip(np.abs((data.xquat * quat).sum(axis=1)), 0.0, 1.0))
+        start, end = self._fine, self._end
+        touched = self._touching(start, *before, fixed), self._touching(end, *after, fixed)
+        moved = np.linalg.norm(end.xpos - start.xpos, axis=1)
+        turned = 2.0 * np.arccos(np.clip(np.abs((end.xquat * start.xquat).sum(axis=1)), 0.0, 1.0))
         sweep = moved[model.geom_bodyid] + turned[model.geom_bodyid] * self._reach
         suspects: set[tuple[int, int]] = set()
         finest = 0.0
-        for g1, g2 in self._pairs:
-            path, thin = sweep[g1] + sweep[g2], min(self._half[g1], self._half[g2])
-            if path <= thin or (g1, g2) in touching:
+        for pair in self._pairs:
+            path, thin = sum(sweep[g] for g in pair), min(self._half[g] for g in pair)
+            if path <= thin or mujoco.mj_geomDistance(model, start, *pair, path, None) >= path:
                 continue
-            if mujoco.mj_geomDistance(model, data, g1, g2, path, None) < path:
-                suspects.add((g1, g2))
+            if not any(pair in normals for normals in touched):
+                suspects.add(pair)
                 finest = max(finest, path / thin)
-        return bool(suspects) and self._touch_when_finer(suspects, *before, control, finest)
+            elif self._way(start, pair, touched[0], path) @ self._way(end, pair, touched[1], path) < 0:
+                return True
+        return bool(suspects) and self._touch_when_finer(suspects, *before, control, fixed, finest)
 
-    def _touching(self, qpos: Floats, qvel: Floats) -> set[tuple[int, int]]:
-        data = self._fine
+    def _touching(
+        self, data: mujoco.MjData, qpos: Floats, qvel: Floats, fixed: Floats
+    ) -> dict[tuple[int, int], Floats]:
+        """Puts a state into data; the pairs in contact, each with a normal from its first geom to its second."""
+        mujoco.mj_resetData(self._model, data)
+        mujoco.mj_setState(self._model, data, fixed, FIXED)
         data.qpos[:], data.qvel[:] = qpos, qvel
         mujoco.mj_fwdPosition(self._model, data)
-        return {_ordered(*pair) for pair in data.contact.geom.reshape(-1, 2).tolist()}
+        pairs = zip(data.contact.geom.reshape(-1, 2).tolist(), data.contact.frame, strict=True)
+        return {_ordered(a, b): frame[:3] * (1 if a < b else -1) for (a, b), frame in pairs}
+
+    def _way(
+        self, data: mujoco.MjData, pair: tuple[int, int], normals: dict[tuple[int, int], Floats], path: float
+    ) -> Floats:
+        """(3,) which way the second geom of a pair lies from the first."""
+        if pair in normals:
+            return normals[pair]
+        ends = np.zeros(6)
+        mujoco.mj_geomDistance(self._model, data, *pair, 4 * path, ends)
+        return ends[3:] - ends[:3]
 
     def _touch_when_finer(
-        self, suspects: set[tuple[int, int]], qpos: Floats, qvel: Floats, control: Floats, ratio: float
+        self,
+        suspects: set[tuple[int, int]],
+        qpos: Floats,
+        qvel: Floats,
+        control: Floats,
+        fixed: Floats,
+        ratio: float,
     ) -> bool:
         data = self._fine
         mujoco.mj_resetData(self._model, data)
+        mujoco.mj_setState(self._model, data, fixed, FIXED)
         data.qpos[:], data.qvel[:], data.ctrl[:] = qpos, qvel, control
-        substeps = int(min(_MOST_SUBSTEPS, max(4, math.ceil(4 * ratio))))
+        if not 4 * ratio <= _MOST_SUBSTEPS:
+            return True  # too fast to be followed
+        substeps = max(4, math.ceil(4 * ratio))
         coarse = self._model.opt.timestep
         self._model.opt.timestep = coarse / substeps
         try:

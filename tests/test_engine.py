@@ -29,18 +29,24 @@ class Wrapped:
 
 
 class Trusting(Wrapped):
+    """Calls everything finite and trusted."""
+
     def advance(self, lanes: Any, controls: Any) -> Samples:
         value, fault = self.true.advance(lanes, controls)
         return Samples(np.nan_to_num(value), np.zeros_like(fault))
 
 
 class Weightless(Wrapped):
+    """Has no gravity."""
+
     def __init__(self, model: Any, nlane: int) -> None:
         model.opt.gravity[:] = 0
         super().__init__(model, nlane)
 
 
 class Bottomless(Wrapped):
+    """Has no contacts."""
+
     def __init__(self, model: Any, nlane: int) -> None:
         model.geom_contype[:] = 0
         model.geom_conaffinity[:] = 0
@@ -48,23 +54,31 @@ class Bottomless(Wrapped):
 
 
 class OneLate(Wrapped):
+    """Shows each sample one step late."""
+
     def advance(self, lanes: Any, controls: Any) -> Samples:
         value, fault = self.true.advance(lanes, controls)
         return Samples(np.concatenate([value[:, 1:], value[:, -1:]], axis=1), fault)
 
 
 class Gossip(Wrapped):
+    """Lets the number of lanes show."""
+
     def advance(self, lanes: Any, controls: Any) -> Samples:
         value, fault = self.true.advance(lanes, controls)
         return Samples(value + 1e-12 * (len(lanes) - 1), fault)
 
 
 class Stepping(Wrapped):
+    """Steps when it is only asked to look."""
+
     def observe(self, lanes: Any) -> Samples:
         return self.true.advance(lanes, np.zeros((len(lanes), 1, self.true.model.nu)))
 
 
 class Forgetful(Wrapped):
+    """Loads the first state into every lane."""
+
     def load(self, lanes: Any, state: Any) -> None:
         for lane in lanes:
             self.true.load(np.array([lane]), state[:1])

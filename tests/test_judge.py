@@ -287,7 +287,7 @@ def test_evidence_after_the_deciding_sample_changes_nothing(spec: str, seed: int
 def test_plans_of_one_batch_are_judged_as_alone() -> None:
     spec = SPECS[1]
     rng = np.random.default_rng(0)
-    traces = [trace(spec, **{name: rng.normal(size=9) for name in COLUMNS}) for _ in range(6)]
+    traces = [trace(spec, None, **{name: rng.normal(size=9).tolist() for name in COLUMNS}) for _ in range(6)]
     lasts = np.array([8, 3, 8, 5, 3, 8])
     together = Trace(
         np.concatenate([t.value for t in traces]), np.concatenate([t.fault for t in traces]), lasts, np.zeros((6, 1))

@@ -36,8 +36,7 @@ def inside(shape: str, size: tuple[float, ...], points: np.ndarray) -> np.ndarra
 
 def surface(shape: str, size: tuple[float, ...]) -> np.ndarray:
     """(Q, 3) points all over a surface."""
-    u, v = np.meshgrid(np.linspace(-1, 1, GRID), np.linspace(-np.pi, np.pi, GRID))
-    u, v = u.ravel(), v.ravel()
+    u, v = (x.ravel() for x in np.meshgrid(np.linspace(-1, 1, GRID), np.linspace(-np.pi, np.pi, GRID)))
     ball = np.stack([np.sqrt(1 - u * u) * np.cos(v), np.sqrt(1 - u * u) * np.sin(v), u], axis=1)
     side = np.stack([np.cos(v), np.sin(v), u], axis=1)
     w = v / np.pi

@@ -34,9 +34,7 @@ def python(*arguments: str, cwd: Path, path: Path | None = None) -> str:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if path is not None:
         env["PYTHONPATH"] = str(path)
-    done = subprocess.run(
-        [sys.executable, "-P", *arguments], cwd=cwd, env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-P", *arguments], cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -90,9 +88,7 @@ def installed(sdist_and_wheel: tuple[Path, Path], tmp_path_factory: pytest.TempP
 def test_the_wheel_holds_every_file_of_the_three_rooms_and_no_other(
     root: Path, sdist_and_wheel: tuple[Path, Path]
 ) -> None:
-    built = {
-        name: digest for name, digest in digests(sdist_and_wheel[1]).items() if ".dist-info/" not in name
-    }
+    built = {name: digest for name, digest in digests(sdist_and_wheel[1]).items() if ".dist-info/" not in name}
     sources = {name: hashlib.sha256(f.read_bytes()).hexdigest() for name, f in in_the_rooms(root).items()}
     assert built == sources
     assert {
@@ -102,9 +98,7 @@ def test_the_wheel_holds_every_file_of_the_three_rooms_and_no_other(
     } <= built.keys()
 
 
-def test_the_sdist_holds_the_rooms_under_their_own_folders_once(
-    root: Path, sdist_and_wheel: tuple[Path, Path]
-) -> None:
+def test_the_sdist_holds_the_rooms_under_their_own_folders_once(root: Path, sdist_and_wheel: tuple[Path, Path]) -> None:
     with tarfile.open(sdist_and_wheel[0]) as archive:
         names = [Path(*Path(member.name).parts[1:]).as_posix() for member in archive if member.isfile()]
     assert len(names) == len(set(names))

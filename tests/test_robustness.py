@@ -1,5 +1,6 @@
 """The fold of temporal formulas: against the definition sample by sample, its laws, and NumPy against JAX."""
 
+import itertools
 import math
 from typing import Any
 
@@ -61,14 +62,14 @@ def bound(formula: Any, x: np.ndarray, k: int, last: int, unknown: float) -> flo
             return (min if op == "always" else max)(values)
         case (("until" | "release") as op, a, b, left, right):
             meet, join = (min, max) if op == "until" else (max, min)
-            window = list(range(k + a, (end if b is None else k + b) + 1))
+            samples = list(range(k + a, (end if b is None else k + b) + 1))
 
             def side(f: Any, j: int) -> float:
                 return bound(f, x, j, last, unknown)
 
-            if not window:
+            if not samples:
                 return meet([unknown, *[side(left, j) for j in range(k, k + a)]])
-            return join(meet([side(right, j), *[side(left, i) for i in range(k, j)]]) for j in window)
+            return join(meet([side(right, j), *[side(left, i) for i in range(k, j)]]) for j in samples)
     raise AssertionError(formula)
 
 
@@ -107,7 +108,7 @@ def test_every_continuation_stays_within_the_interval(formula: Any, x: np.ndarra
 @given(formulas(), traces())
 def test_a_longer_prefix_never_widens_the_interval(formula: Any, x: np.ndarray) -> None:
     bounds = [one(formula, x, last) for last in range(x.shape[-1])]
-    for (low, high), (later_low, later_high) in zip(bounds, bounds[1:], strict=False):
+    for (low, high), (later_low, later_high) in itertools.pairwise(bounds):
         assert low <= later_low <= later_high <= high
 
 

@@ -40,7 +40,8 @@ WORLD = """
       <body name="handle" pos="-.1 0 0"><geom name="handle_bar" type="capsule" size=".02 .05"/></body>
       <site name="hollow" type="cylinder" size=".08 .1" euler="10 20 0"/>
     </body>
-    <body name="ghost" pos="0 2 1"><geom name="ghost_box" type="box" size=".1 .1 .1" contype="0" conaffinity="0"/></body>
+    <body name="ghost" pos="0 2 1">
+      <geom name="ghost_box" type="box" size=".1 .1 .1" contype="0" conaffinity="0"/></body>
     <body name="odd-name/1" pos="0 -2 1"><geom type="sphere" size=".1"/></body>
   </worldbody>
   <actuator>

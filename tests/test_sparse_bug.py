@@ -109,7 +109,8 @@ def test_an_engine_on_the_sparse_model_reports_forces_that_do_not_add_up() -> No
 
 def test_a_world_too_large_for_the_dense_solver_is_refused() -> None:
     bodies = "".join(f'<body pos="{i} 0 1"><freejoint/><geom size=".1"/></body>' for i in range(60))
-    text = f'<mujoco><worldbody><body name="b" pos="0 3 1"><freejoint/><geom size=".1"/></body>{bodies}</worldbody></mujoco>'
+    bodies += '<body name="b" pos="0 3 1"><freejoint/><geom size=".1"/></body>'
+    text = f"<mujoco><worldbody>{bodies}</worldbody></mujoco>"
     spec = Spec.parse("r: always(pos(b).z > -9 m)")
     if mujoco.__version__ == SPARSE_BUG_VERSION:
         with pytest.raises(ValueError, match="366 degrees of freedom"):

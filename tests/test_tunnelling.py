@@ -110,7 +110,8 @@ def test_a_ball_thrown_through_a_goal_box_does_not_satisfy_a_dwell() -> None:
     text = """
     <mujoco><option timestep="0.004" gravity="0 0 0"/>
       <worldbody><site name="goal" type="box" size=".1 .1 .1"/>
-        <body name="ball" pos="-.5 0 0"><joint name="rail" type="slide" axis="1 0 0"/><geom size=".02"/></body></worldbody>
+        <body name="ball" pos="-.5 0 0"><joint name="rail" type="slide" axis="1 0 0"/><geom size=".02"/></body>
+      </worldbody>
       <actuator><motor joint="rail" ctrlrange="-1 1"/></actuator>
       <keyframe><key name="thrown" qvel="2"/></keyframe>
     </mujoco>"""
@@ -128,7 +129,8 @@ def test_a_wall_that_a_given_state_has_moved_is_watched_where_it_is() -> None:
     text = """
     <mujoco><option timestep="0.004" gravity="0 0 0"/>
       <worldbody><body name="gate" mocap="true" pos="9 0 0"><geom type="box" size=".005 .5 .5"/></body>
-        <body name="ball" pos="-.33 0 0"><joint name="rail" type="slide" axis="1 0 0"/><geom size=".02" mass=".05"/></body>
+        <body name="ball" pos="-.33 0 0"><joint name="rail" type="slide" axis="1 0 0"/>
+          <geom size=".02" mass=".05"/></body>
       </worldbody>
       <actuator><motor joint="rail" ctrlrange="-1 1"/></actuator>
       <keyframe><key name="shut" qvel="30" mpos="0 0 0"/></keyframe>
@@ -136,6 +138,36 @@ def test_a_wall_that_a_given_state_has_moved_is_watched_where_it_is() -> None:
     spec = "behind: eventually(pos(ball).x > 0.1 m)"
     task = wv.Task.from_mjcf(text, spec=spec, horizon=0.4, rate=25.0, keyframe="shut")
     assert judged(task).status == "INVALID"
+
+
+@pytest.mark.parametrize("speed", [10, 30, 100])
+def test_a_height_field_is_watched_though_mujoco_knows_no_distance_to_it(speed: int) -> None:
+    text = f"""
+    <mujoco><option timestep="0.004"/>
+      <asset><hfield name="hills" nrow="5" ncol="5" size="1 1 .1 .1"/></asset>
+      <worldbody><geom name="ground" type="hfield" hfield="hills"/>
+        <body name="ball" pos="0 0 .6"><joint name="fall" type="slide" axis="0 0 1"/><geom size=".02"/></body>
+      </worldbody>
+      <actuator><motor joint="fall" ctrlrange="-1 1"/></actuator>
+      <keyframe><key name="shot" qvel="-{speed}"/></keyframe>
+    </mujoco>"""
+    spec = "through: eventually(pos(ball).z < -0.2 m)"
+    assert judged(wv.Task.from_mjcf(text, spec=spec, horizon=0.2, rate=25.0, keyframe="shot")).status == "INVALID"
+
+
+def test_an_endless_slide_on_a_joint_at_rest_is_watched_too() -> None:
+    text = """
+    <mujoco><option timestep="0.004" gravity="0 0 0"/>
+      <worldbody><geom name="wall" type="box" size=".005 .5 .5"/>
+        <body name="mount" pos="-.33 0 0"><joint type="hinge" axis="0 0 1"/>
+          <inertial pos="0 0 0" mass="100" diaginertia="100 100 100"/>
+          <body name="ball"><joint name="rail" type="slide" axis="1 0 0"/><geom size=".02" mass=".05"/></body></body>
+      </worldbody>
+      <actuator><motor joint="rail" ctrlrange="-1 1"/></actuator>
+      <keyframe><key name="shot" qvel="0 30"/></keyframe>
+    </mujoco>"""
+    spec = "behind: eventually(pos(ball).x > 0.1 m)"
+    assert judged(wv.Task.from_mjcf(text, spec=spec, horizon=0.4, rate=25.0, keyframe="shot")).status == "INVALID"
 
 
 def test_half_extents_by_hand() -> None:

@@ -35,21 +35,29 @@ class Broken:
 
 
 class Sorted(Broken):
+    """Answers in an order of its own."""
+
     def verify(self, task: Any, plans: Any, **options: Any) -> Verdicts:
         return Verdicts(tuple(sorted(super().verify(task, plans, **options), key=lambda v: v.status)))
 
 
 class Dropping(Broken):
+    """Says nothing of what it cannot judge."""
+
     def verify(self, task: Any, plans: Any, **options: Any) -> Verdicts:
         return Verdicts(tuple(v for v in super().verify(task, plans, **options) if v.cause is None))
 
 
 class DeafToOptions(Broken):
+    """Ignores its options."""
+
     def verify(self, task: Any, plans: Any, **options: Any) -> Verdicts:
         return super().verify(task, plans)
 
 
 class NeverClosing(Broken):
+    """Goes on after it was closed."""
+
     def close(self) -> None:
         pass
 

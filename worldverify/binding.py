@@ -29,6 +29,9 @@ from worldverify.spec_check import atom_dims, check_satisfiable, check_units
 from worldverify.units import default_scale, si_unit
 from worldverify.walk import signals
 
+LATEST = 1e9  # physics steps from now: no window begins or ends later
+LARGEST_SCALE = 1e9  # SI, and one over it the smallest: further out, margins lose their digits
+
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 
 
@@ -79,6 +82,8 @@ class Bound:
         columns: dict[tuple[str, int], int] = {}
         for i in range(model.nsensor):
             name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_SENSOR, i)
+            if not name:
+                continue
             for part in range(int(model.sensor_dim[i])):
                 columns[str(name), part] = int(model.sensor_adr[i]) + part
         return replace(self, atoms=tuple(replace(a, expression=_resolve(a.expression, columns)) for a in self.atoms))
@@ -137,6 +142,8 @@ class _Lowering:
         return (0, None) if window is None else (self._sample(window[0]), self._sample(window[1]))
 
     def _sample(self, seconds: float) -> int:
+        if seconds / self.timestep > LATEST:
+            raise Refusal("bad_spec", f"{seconds:g} s is later than any horizon.", cause="spec")
         steps = round(seconds / self.timestep)
         if abs(steps * self.timestep - seconds) > 1e-6 * self.timestep:
             raise Refusal(
@@ -155,6 +162,12 @@ class _Lowering:
             ends = (right, left) if below == positive else (left, right)
             dims = atom_dims(compare, lambda s: self.measured[s].dims)
             scale = default_scale(dims) if compare.scale is None else compare.scale.si
+            if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+                raise Refusal(
+                    "bad_spec",
+                    f"The scale of {compare} must lie between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g} in SI units.",
+                    cause="spec",
+                )
             text = str(compare) if positive else f"not {compare}"
             self.atoms[key] = Atom(text, ("sub", *ends), si_unit(dims).text, scale)
         return list(self.atoms).index(key)

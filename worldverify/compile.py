@@ -65,9 +65,19 @@ def _ctrl(model: Any, plan: Plan, rate: float, steps: int) -> Floats:
     bounded = model.actuator_ctrllimited.astype(bool)
     low = np.where(bounded, model.actuator_ctrlrange[:, 0], -LARGEST)
     high = np.where(bounded, model.actuator_ctrlrange[:, 1], LARGEST)
-    names = [model.actuator(i).name or f"actuator {i}" for i in range(model.nu)]
+    names = control_names(model)
     _check_range(actions, low, high, names, "")
     return _held(plan, actions, rate, steps)
+
+
+def control_names(model: Any) -> list[str]:
+    """(nu,) what each control is called: its actuator, numbered where one actuator takes several."""
+    names: list[str] = []
+    for i in range(getattr(model, "nactuator", model.nu)):
+        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_ACTUATOR, i) or f"actuator {i}"
+        count = int(model.actuator_ctrlnum[i]) if hasattr(model, "actuator_ctrlnum") else 1
+        names += [name] if count == 1 else [f"{name}[{j}]" for j in range(count)]
+    return names
 
 
 def _joint_position(model: Any, arm: Arm, ctrl: Floats, plan: Plan, rate: float, steps: int) -> Floats:

@@ -58,8 +58,9 @@ def _judge_group(
     known = min(last, horizon)
     margins = atom_margins(bound, value[:, : known + 1])
     scales = np.array([a.scale for a in bound.atoms])[:, None, None]
-    relative = margins / scales
-    numbers = np.isfinite(margins).all(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = margins / scales
+    numbers = np.isfinite(relative).all(axis=0)
     distrust = ((fault[:, : known + 1] & int(Fault.invalidating())) != 0) | ~numbers
     bad = np.where(distrust.any(axis=1), distrust.argmax(axis=1), known + 1)
 
@@ -101,7 +102,7 @@ def _judge_group(
                 violated=first,
                 untrusted=wrong,
                 fault=Fault(int(fault[b, wrong])) & Fault.invalidating() if wrong is not None else Fault(0),
-                bad_atom=_bad_atom(bound, margins[:, b], wrong),
+                bad_atom=_bad_atom(bound, relative[:, b], wrong),
                 capped=int(((fault[b, : upto + 1] & int(Fault.UNCONVERGED)) != 0).sum()),
             )
         )
@@ -201,8 +202,8 @@ def _atoms(formula: Formula) -> list[int]:
     return [i for part in formula[1:] if isinstance(part, tuple) for i in _atoms(part)]
 
 
-def _bad_atom(bound: Bound, margins: Floats, at: int | None) -> str | None:
+def _bad_atom(bound: Bound, relative: Floats, at: int | None) -> str | None:
     if at is None:
         return None
-    wrong = np.flatnonzero(~np.isfinite(margins[:, at]))
+    wrong = np.flatnonzero(~np.isfinite(relative[:, at]))
     return bound.atoms[int(wrong[0])].text if len(wrong) else None

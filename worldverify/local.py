@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,10 @@ from worldverify.rewards import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
+from worldverify.verifier import Margins, Scope
 from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
-Scope = Literal["plan", "chunk"]
-Margins = Literal["decided", "full"]
 Watch = Callable[[int, int], None]  # (substeps done, substeps in all)
 
 # Evidence of one block of plans stays below this, so that a large batch does not need a large machine.
@@ -64,6 +63,7 @@ class LocalVerifier:
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
         items = candidates(plans)
         states = _states(task, len(items), seed, state)
+        seed = int(seed)
         admitted = [_admitted(task, raw) for raw in items]
         starts = [None] * len(items) if history is not None else _start_faults(task, states)
         ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]

@@ -14,7 +14,7 @@ _FAULTS: dict[Fault, tuple[str, str]] = {
     Fault.NOT_FINITE: ("diverged", "the simulated state became infinite or not a number"),
     Fault.WARNED: ("diverged", "MuJoCo reported a diverging state and stopped"),
     Fault.ABSURD: ("diverged", "the simulated state left every physical range"),
-    Fault.TUNNELLED: ("tunnelling", "a thin object passed through another between two physics steps"),
+    Fault.TUNNELLED: ("tunnelling", "an object passed through another, or was pushed into it past its middle"),
     Fault.ENERGISED: ("energy", "contacts or constraints gave energy that nothing had put in"),
     Fault.UNBALANCED: ("unbalanced", "the forces do not add up: the solver's answer is wrong"),
 }

@@ -1,6 +1,7 @@
 """Who a verdict is: the question (known before any physics) and the answer, as SHA-256 digests."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ def request_of(
         "plan": line,
         "seed": seed,
         "horizon_s": task.horizon,
-        "state": None if state is None else np.asarray(state).tolist(),
+        "state": None if state is None else [x if math.isfinite(x) else str(x) for x in np.asarray(state).tolist()],
         "options": dict(options),
         "sha256": sha256(identity),
     }
@@ -60,7 +61,17 @@ def raw_line(raw: object) -> dict[str, Any]:
             return said
         except (TypeError, ValueError, RecursionError):
             pass
-    return {"id": None, "text": raw if isinstance(raw, str) else repr(raw)[:10_000]}
+    if isinstance(raw, np.ndarray):
+        return {"id": None, "text": json.dumps(raw.tolist(), default=_shown)}
+    return {"id": None, "text": raw if isinstance(raw, str) else _shown(raw)}
+
+
+def _shown(raw: object) -> str:
+    """What a value says of itself; it may refuse even that."""
+    try:
+        return repr(raw)[:10_000]
+    except Exception:
+        return f"<{type(raw).__name__}>"
 
 
 def digest_of(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from worldverify.binding import Bound, bind
 from worldverify.identity import model_digest
+from worldverify.kernels.mujoco_checks import DEEPEST
+from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.kernels.tunnelling import half_extent
 from worldverify.refusal import Refusal
 from worldverify.sensing import SensorRequest
@@ -25,6 +27,15 @@ STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 # degrees of freedom dense would crawl, and the model is refused instead.
 SPARSE_BUG_VERSION = "4.0.0"
 MOST_DOFS_DENSE = 300
+MOST_DOFS_AUTO_DENSE = 60  # above it, MuJoCo's automatic choice is sparse
+
+_DEEPEST_CONTACT = SensorRequest(
+    DEEPEST,
+    mujoco.mjtSensor.mjSENS_CONTACT,
+    mujoco.mjtObj.mjOBJ_UNKNOWN,
+    "",
+    intprm=(1 << int(mujoco.mjtConDataField.mjCONDATA_DIST), 1, 1),  # data, reduce="mindist", num
+)
 
 DEEPEST_START = 1e-3  # m of overlap at the start, or this share of the thinner geom's thickness:
 DEEPEST_START_SHARE = 0.05
@@ -82,7 +93,8 @@ class Scene:
         if not np.isfinite(state).all():
             raise Refusal("initial_state", "The start state holds NaN or infinity.", cause="model")
         data = self.data(state)
-        mujoco.mj_fwdPosition(self.model, data)
+        with quiet():
+            mujoco.mj_fwdPosition(self.model, data)
         for contact in data.contact:
             g1, g2 = (int(g) for g in contact.geom)
             if min(g1, g2) < 0:
@@ -108,10 +120,14 @@ def build_scene(source: mujoco.MjSpec, spec: Spec, *, keyframe: str | int | None
     warnings = _prepare(mjspec)
     plain = _compile(mjspec)
     _check_model(plain)
+    if mujoco.__version__ == SPARSE_BUG_VERSION and _would_be_sparse(source, plain):
+        warnings.append("The dense Jacobian is used: MuJoCo 4.0.0 computes wrong accelerations with the sparse one.")
     frame = _keyframe(plain, keyframe)
     bound, requests, notes = bind(plain, spec)
     for request in requests:
         _add_sensor(mjspec, request)
+    if plain.ngeom:
+        _add_sensor(mjspec, _DEEPEST_CONTACT)
     model = _compile(mjspec)
 
     def recompile(memory: int) -> mujoco.MjModel:
@@ -133,20 +149,27 @@ def _prepare(mjspec: mujoco.MjSpec) -> list[str]:
     """Switch off what would make a verdict lie, and say so where it changes the user's choice."""
     notes = []
     mjspec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    if mjspec.option.disableflags & int(mujoco.mjtDisableBit.mjDSBL_SENSOR):
+        mjspec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+        notes.append("Sensors are switched on: the spec is judged by them.")
     if mujoco.__version__ == SPARSE_BUG_VERSION:
-        asked = mujoco.mjtJacobian(int(mjspec.option.jacobian))
         mjspec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
-        if asked == mujoco.mjtJacobian.mjJAC_SPARSE:
-            notes.append("The dense Jacobian is used: MuJoCo 4.0.0 computes wrong accelerations with the sparse one.")
     if mjspec.option.enableflags & int(mujoco.mjtEnableBit.mjENBL_SLEEP):
         mjspec.option.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
         notes.append("Sleeping islands are switched off: they change margins.")
     return notes
 
 
+def _would_be_sparse(source: mujoco.MjSpec, model: mujoco.MjModel) -> bool:
+    asked = mujoco.mjtJacobian(int(source.option.jacobian))
+    automatic = asked == mujoco.mjtJacobian.mjJAC_AUTO and model.nv > MOST_DOFS_AUTO_DENSE
+    return bool(asked == mujoco.mjtJacobian.mjJAC_SPARSE or automatic)
+
+
 def _compile(mjspec: mujoco.MjSpec) -> mujoco.MjModel:
     try:
-        return mjspec.compile()
+        with quiet():
+            return mjspec.compile()
     except (ValueError, mujoco.FatalError) as error:
         text = " ".join(str(error).split())
         raise Refusal("bad_model", f"MuJoCo cannot compile the model: {text}", cause="model") from None
@@ -158,6 +181,13 @@ def _check_model(model: mujoco.MjModel) -> None:
             "bad_model",
             f"The model has {model.nv} degrees of freedom; with MuJoCo 4.0.0, whose sparse solver is wrong, at most "
             f"{MOST_DOFS_DENSE} are simulated: use another MuJoCo version or fewer free bodies.",
+            cause="model",
+        )
+    if mujoco.mjtIntegrator(model.opt.integrator) == mujoco.mjtIntegrator.mjINT_RK4:
+        raise Refusal(
+            "bad_model",
+            "After an RK4 step MuJoCo's forces and accelerations belong to different stages, so they cannot be checked "
+            "against each other: use the integrator implicitfast.",
             cause="model",
         )
     if not (math.isfinite(model.opt.timestep) and model.opt.timestep > 0):

@@ -117,8 +117,26 @@ class Sensing:
         if not 0 <= part < dim:
             raise _spec(f"Sensor {name!r} has {dim} values, so [{part}] does not exist: use [0] to [{dim - 1}].")
         kind, cutoff = _SENSOR(int(model.sensor_type[index])), float(model.sensor_cutoff[index])
+        self._faithful(name, index, kind, cutoff)
         lower, upper = _sensor_range(kind, cutoff)
         return Measured(("column", (name, part)), self._sensor_dims(kind, int(model.sensor_objid[index])), lower, upper)
+
+    def _faithful(self, name: str, index: int, kind: Any, cutoff: float) -> None:
+        """Refuses a sensor that does not show every physics step as it is."""
+        model = self.model
+        if kind == _SENSOR.mjSENS_USER:
+            raise _spec(f"Sensor {name!r} is of type user: nothing computes it, so it would always read zero.")
+        if model.sensor_delay[index] > 0 or model.sensor_interval[index].any():
+            raise _spec(
+                f"Sensor {name!r} is delayed or sampled, so it would miss what happens in between: take away its delay "
+                "and interval, or add an ideal sensor to the model."
+            )
+        if kind == _SENSOR.mjSENS_GEOMDIST and cutoff == 0:
+            raise _spec(
+                f"Sensor {name!r} has cutoff 0 and always reads zero: give it a cutoff, or use clearance(A, B)."
+            )
+        if cutoff > 0:
+            self.warnings.append(f"Sensor {name} is cut off at {cutoff:g}: what lies beyond reads as that.")
 
     def _sensor_dims(self, kind: Any, target: int) -> Dims:
         if kind in _JOINT_SENSORS:
@@ -166,7 +184,7 @@ class Sensing:
         what, _ = self._object(obj)
         reference = {"reftype": _OBJ.mjOBJ_SITE, "refname": site} if site else {}
         label = kind.name.removeprefix("mjSENS_").lower()
-        name = f"wv/{label}/{obj}" + (f"/{site}" if site else "")
+        name = _sensor_name(label, obj, *([site] if site else []))
         self.requests[name] = SensorRequest(name, kind, _FRAME[what], obj, **reference)
         return [("column", (name, i)) for i in range(3)]
 
@@ -177,7 +195,7 @@ class Sensing:
         parts: list[Expression] = []
         for left in self._surfaces(a, first):
             for right in self._surfaces(b, second):
-                name = f"wv/clearance/{left[1]}/{right[1]}"
+                name = _sensor_name("clearance", left[1], right[1])
                 request = SensorRequest(name, _SENSOR.mjSENS_GEOMDIST, *left, *right, cutoff=CLEARANCE_CUTOFF)
                 self.requests[name] = request
                 parts.append(("column", (name, 0)))
@@ -197,8 +215,8 @@ class Sensing:
         return Measured(("sum", *forces), _N, 0.0)
 
     def _net_force(self, left: tuple[Any, str], right: tuple[Any, str]) -> Expression:
-        whole = "subtree/" if _OBJ.mjOBJ_XBODY in (left[0], right[0]) else ""
-        name = f"wv/contact/{whole}{left[1]}/{right[1]}"
+        whole = "contact_subtree" if _OBJ.mjOBJ_XBODY in (left[0], right[0]) else "contact"
+        name = _sensor_name(whole, left[1], right[1])
         self.requests[name] = SensorRequest(name, _SENSOR.mjSENS_CONTACT, *left, *right, intprm=tuple(_NET_FORCE))
         return ("norm", *[("column", (name, i)) for i in range(3)])
 
@@ -288,7 +306,7 @@ class Sensing:
                 f"Joint {name!r} is free or a ball, without a single position: use pos, speed or tilt of its body."
             )
         dims = hinge if joint_type == _JOINT.mjJNT_HINGE else slide
-        sensor = f"wv/{kind.name.removeprefix('mjSENS_').lower()}/{name}"
+        sensor = _sensor_name(kind.name.removeprefix("mjSENS_").lower(), name)
         self.requests[sensor] = SensorRequest(sensor, kind, _OBJ.mjOBJ_JOINT, name)
         return Measured(("column", (sensor, 0)), dims)
 
@@ -341,6 +359,11 @@ def names(model: mujoco.MjModel, kind: Any) -> list[str]:
     }[kind]
     found = (mujoco.mj_id2name(model, kind, i) for i in range(count))
     return [str(n) for n in found if n]
+
+
+def _sensor_name(*parts: str) -> str:
+    """No two measurements share a name, though names of objects may hold slashes."""
+    return "/".join(["wv", *[part.replace("~", "~0").replace("/", "~1") for part in parts]])
 
 
 def _sensor_range(kind: Any, cutoff: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from worldverify import action
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
 from worldverify.card import scene_lines, task_card
+from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 
 # Moves objects and joints of a fresh scene: change(generator, model, data).
 Randomise = Callable[[np.random.Generator, Any, Any], None]
+
+MOST_SAMPLES = 1_000_000  # physics steps to the horizon; more would not end, and not fit the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,11 @@ class Task:
             nearest = max(1, round(self.horizon * self.rate)) / self.rate
             raise ValueError(
                 f"A horizon of {self.horizon:g} s is not a whole number of control periods: use {nearest:g} s."
+            )
+        if self.samples > MOST_SAMPLES:
+            raise ValueError(
+                f"A horizon of {self.horizon:g} s has {self.samples} physics steps of {h:g} s; at most {MOST_SAMPLES} "
+                "are simulated: use a longer timestep or a shorter horizon."
             )
         if not self.reward_min < 1:
             raise ValueError(f"reward_min must be below 1, the reward of a PASS; got {self.reward_min}.")
@@ -154,10 +162,8 @@ def _load(source: str | Path) -> tuple[mujoco.MjSpec, str]:
     if not is_xml and not Path(text).is_file():
         raise FileNotFoundError(f"No model file {text!r}: give the path of an MJCF file, or its text.")
     try:
-        if is_xml:
-            mjspec = mujoco.MjSpec.from_string(text)
-        else:
-            mjspec = mujoco.MjSpec.from_file(text)
+        with quiet():
+            mjspec = mujoco.MjSpec.from_string(text) if is_xml else mujoco.MjSpec.from_file(text)
     except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())
         raise Refusal("bad_model", f"MuJoCo cannot read the model: {reason}", cause="model") from None

@@ -1,9 +1,16 @@
 """The second seam: plans in, verdicts out. Local here; a pool, a cluster or a server later."""
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
+
+Scope = Literal["plan", "chunk"]
+Margins = Literal["decided", "full"]
 
 
 class Verifier(Protocol):
@@ -13,8 +20,17 @@ class Verifier(Protocol):
     plan, task, state, seed and options alone.
     """
 
-    def verify(self, task: Task | str, plans: Any, **options: Any) -> Verdicts:
-        """`plans`: raw model text, dicts, Plan or arrays; `options` as in `worldverify.verify`."""
+    def verify(
+        self,
+        task: Task | str,
+        plans: Any,
+        *,
+        seed: int = 0,
+        state: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
+        scope: Scope = "plan",
+        margins: Margins = "decided",
+    ) -> Verdicts:
+        """`plans`: raw model text, dicts, Plan or arrays; the options are those of `worldverify.verify`."""
         ...
 
     def close(self) -> None:

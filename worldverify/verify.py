@@ -6,9 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.local import LocalVerifier, Margins, Scope, Watch
+from worldverify.local import LocalVerifier, Watch
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
+from worldverify.verifier import Margins, Scope
 
 On = Literal["auto", "cpu", "gpu"]
 ENGINES = ("mujoco",)
