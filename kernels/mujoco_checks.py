@@ -77,7 +77,7 @@ class Checks:
         with np.errstate(invalid="ignore", over="ignore"):
             for name, limit in self._limits_of.items():
                 # One look at all samples first; each by itself only if something is wrong.
-                if not np.max(np.abs(record[name]), initial=0.0) <= limit:
+                if record[name].size and not max(np.max(record[name]), -np.min(record[name])) <= limit:
                     most = largest(record[name])
                     fault |= np.where(np.isfinite(most), np.where(most <= limit, 0, Fault.ABSURD), Fault.NOT_FINITE)
             inertia = record["M"], self._rows, self._columns
@@ -117,29 +117,22 @@ class Checks:
     def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
         """(n, K): TUNNELLED at a sample before which a thin geom has passed through another."""
         fault = self._crushed(lanes, record)
-        qvel = np.concatenate([self._last["qvel"][lanes][:, None], record["qvel"]], axis=1)
-        fast = self._tunnel.fast(qvel)
-        fast = fast[(fast[:, 1] > 0) | self._seen[lanes[fast[:, 0]]]]
-        if not len(fast):
+        if not self._tunnel.pairs:
             return fault
-        row, k = fast[:, 0], fast[:, 1]
-
-        def ends(name: str) -> tuple[Floats, Floats]:
-            """A field before and after each fast transition; what precedes the record is what the lane showed last."""
-            field, first = record[name], k == 0
-            before = field[row, k - 1]
-            before[first] = self._last[name][lanes[row[first]]]
-            return before, field[row, k]
-
-        found = self._tunnel.suspects(ends("xpos"), ends("cvel"))
-        qpos, speed = ends("qpos"), ends("qvel")
-        for i in np.flatnonzero(found):
-            before, after = (qpos[0][i], speed[0][i]), (qpos[1][i], speed[1][i])
-            if fault[row[i], k[i]]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            last_xpos, last_cvel = self._last["xpos"][lanes][:, None], self._last["cvel"][lanes][:, None]
+            xpos = record["xpos"]
+            moved = np.concatenate([_squared(xpos[:, :1] - last_xpos), _squared(xpos[:, 1:] - xpos[:, :-1])], axis=1)
+            spin = np.concatenate([_squared(last_cvel[..., :3]), _squared(record["cvel"][..., :3])], axis=1)
+            suspects = self._tunnel.suspects(moved, np.maximum(spin[:, :-1], spin[:, 1:]))
+        for row, k in suspects:
+            lane = lanes[row]
+            if fault[row, k] or (k == 0 and not self._seen[lane]):
                 continue
-            fixed = self._fixed[lanes[row[i]]]
-            if self._tunnel.passed(before, after, control[row[i], k[i]], fixed):
-                fault[row[i], k[i]] = int(Fault.TUNNELLED)
+            before = [self._last[name][lane] if k == 0 else record[name][row, k - 1] for name in STATE_FIELDS]
+            after = [record[name][row, k] for name in STATE_FIELDS]
+            if self._tunnel.passed((before[0], before[1]), (after[0], after[1]), control[row, k], self._fixed[lane]):
+                fault[row, k] = int(Fault.TUNNELLED)
         return fault
 
     def _crushed(self, lanes: Ints, record: Record) -> Faults:
@@ -151,6 +144,11 @@ class Checks:
             if self._tunnel.crushed((record["qpos"][row, k], record["qvel"][row, k]), self._fixed[lanes[row]]):
                 fault[row, k] = int(Fault.TUNNELLED)
         return fault
+
+
+def _squared(vectors: Floats) -> Floats:
+    """(...,) squared lengths of vectors (..., 3)."""
+    return np.asarray(np.einsum("...i,...i->...", vectors, vectors))
 
 
 def warned(fault: Faults, time: Floats, before: Ints, after: Ints) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ _TIME = mujoco.mjtState.mjSTATE_TIME
 _CTRL = mujoco.mjtState.mjSTATE_CTRL
 _PARTS = {"qpos": mujoco.mjtState.mjSTATE_QPOS, "qvel": mujoco.mjtState.mjSTATE_QVEL}
 
-# Substeps recorded before they are checked: while one block is checked the next one is simulated.
-BLOCK = 100
+# Samples of all lanes that are recorded before they are checked: while one block is checked the next is simulated.
+# Fewer waste calls, more do not fit the cache.
+BLOCK_SAMPLES = 6400
+SHORTEST_BLOCK, LAST_BLOCK = 16, 20  # substeps; nothing is simulated while the last block is checked
 
 
 class MujocoEngine:
@@ -61,7 +64,7 @@ class MujocoEngine:
         return np.array(self._batch.state[lanes])
 
     def advance(self, lanes: Ints, controls: Floats) -> Samples:
-        blocks = [controls[:, k : k + BLOCK] for k in range(0, controls.shape[1], BLOCK)]
+        blocks = [controls[:, a:b] for a, b in pairwise(_cuts(controls.shape[1], len(lanes)))]
         with quiet():
             if len(blocks) == 1:
                 return self._block(lanes, blocks[0])()
@@ -142,6 +145,15 @@ class MujocoEngine:
 
     def _warnings(self, lanes: Ints) -> Ints:
         return np.asarray(self._batch.warning[lanes][:, :, 1], dtype=np.int64)
+
+
+def _cuts(steps: int, lanes: int) -> list[int]:
+    """Where to cut a call into blocks: 0, ..., steps."""
+    block = max(SHORTEST_BLOCK, BLOCK_SAMPLES // max(1, lanes))
+    cuts = [*range(0, steps, block), steps]
+    if steps > block:
+        cuts = sorted({*cuts, max(0, steps - LAST_BLOCK)})
+    return cuts
 
 
 class _Pending:

@@ -32,10 +32,10 @@ def largest_component(field: Array) -> Array:
 
 
 def by_component(field: Array) -> Array:
-    """(m, P) a field (..., m) with the components first: reductions over a short last axis are slow."""
+    """(m, P) a field (..., m) copied with the components first: work along a short last axis is slow."""
     xp = field.__array_namespace__()
-    last = field.ndim - 1
-    return xp.reshape(xp.permute_dims(field, (last, *range(last))), (field.shape[-1], -1))
+    flat = xp.reshape(field, (-1, field.shape[-1]))
+    return xp.stack([flat[:, i] for i in range(field.shape[-1])])
 
 
 def constraint_work(qvel: Array, qfrc_constraint: Array, timestep: float) -> Array:
@@ -45,7 +45,8 @@ def constraint_work(qvel: Array, qfrc_constraint: Array, timestep: float) -> Arr
     not exceed what they took, or deep overlap or a stiff contact at a coarse timestep is blowing up the scene.
     """
     xp = qvel.__array_namespace__()
-    return 0.5 * timestep * xp.sum((qvel[:, :-1] + qvel[:, 1:]) * qfrc_constraint[:, :-1], axis=-1)
+    before = qfrc_constraint[:, :-1]
+    return 0.5 * timestep * (xp.vecdot(qvel[:, :-1], before) + xp.vecdot(qvel[:, 1:], before))
 
 
 def force_residual(
@@ -60,13 +61,10 @@ def force_residual(
     if qacc.shape[-1] == 0:
         return xp.zeros(qacc.shape[:-1], dtype=qacc.dtype)
     # Entry by entry rather than as a matrix product: BLAS threads would fight the engine's for the cores.
-    entries, motion = by_component(inertia), by_component(qacc)
-    force = [xp.zeros_like(motion[0])] * qacc.shape[-1]
+    entries, motion, pull = by_component(inertia), by_component(qacc), by_component(constraint)
+    gap = list(-(by_component(smooth) + pull))
     for entry, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        force[row] = force[row] + entries[entry] * motion[column]
+        gap[row] = gap[row] + entries[entry] * motion[column]
         if row != column:
-            force[column] = force[column] + entries[entry] * motion[row]
-    product = xp.stack(force)
-    gap = largest_component(product - by_component(smooth) - by_component(constraint))
-    scale = 1.0 + largest_component(by_component(constraint))
-    return xp.reshape(gap / scale, qacc.shape[:-1])
+            gap[column] = gap[column] + entries[entry] * motion[row]
+    return xp.reshape(largest_component(xp.stack(gap)) / (1.0 + largest_component(pull)), qacc.shape[:-1])

@@ -10,7 +10,7 @@ from worldverify.kernels.engine import Engine
 
 Floats = NDArray[np.float64]
 
-CHUNK = 500  # physics substeps an engine call; the evidence does not depend on it
+CHUNK = 1000  # physics substeps an engine call; the evidence does not depend on it
 
 
 @dataclass(frozen=True, eq=False)
