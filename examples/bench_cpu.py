@@ -76,7 +76,7 @@ def first_verdict(repeats: int) -> dict[str, Any]:
 
 
 def against_bare_rollout(task: wv.Task, controls: list[Any], repeats: int) -> dict[str, Any]:
-    """Steps/s of our evidence against a rollout that records nothing, of the scene without sensors, in ABBA order."""
+    """Steps/s of our evidence against a plain rollout of the scene without sensors and checks, in ABBA order."""
     plain = scene_spec(table(), cube("cube", (0.5, 0.0))).compile()
     threads, plans, steps = usable_cpus(), len(controls), task.samples
     state = np.broadcast_to(task.start(0), (plans, task.scene.nstate))
@@ -85,7 +85,7 @@ def against_bare_rollout(task: wv.Task, controls: list[Any], repeats: int) -> di
 
     def run_bare() -> None:
         bare.state[:] = state
-        bare.rollout(steps, held, mujoco.mjtState.mjSTATE_CTRL, record=[])
+        bare.rollout(steps, held)  # records qpos, as it does by default
 
     def run_ours() -> None:
         simulate(engine, state, controls, substeps=task.substeps, samples=steps)
