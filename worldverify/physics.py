@@ -13,13 +13,12 @@ from worldverify.judge import Finding, judge
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
-from worldverify.scene import Scene
+from worldverify.scene import MORE_MEMORY, Scene
 from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]
 
-MORE_MEMORY = 4  # times the arena, for a lane that overflowed or raised
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
 CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
 
@@ -101,7 +100,7 @@ class Physics:
                 outcomes[i] = replace(o, cause="spec")
         if not rows:
             return
-        engine, _ = self._engine(job.task.scene, len(rows), memory=MORE_MEMORY)
+        engine, _ = self._engine(job.task.scene, len(rows), roomy=True)
         findings, steps, _ = self._find(job, engine, states[rows], [controls[i] for i in rows])
         holds: dict[bytes, bool] = {}
         for i, finding in zip(rows, findings, strict=True):
@@ -121,7 +120,7 @@ class Physics:
     def _holds(self, job: Job, state: Floats) -> bool:
         """Whether the scene stays trusted to the horizon while the start state's own controls are held."""
         task = job.task
-        engine, _ = self._engine(task.scene, 1, memory=MORE_MEMORY)
+        engine, _ = self._engine(task.scene, 1, roomy=True)
         held = state[state_slice(task.scene.model, mujoco.mjtState.mjSTATE_CTRL)][None]
         if not np.isfinite(held).all():
             return False
@@ -158,15 +157,15 @@ class Physics:
         upto = job.task.samples if finding.decided is None else finding.decided
         return finding.capped > CAPPED_SHARE * (upto + 1)
 
-    def _engine(self, scene: Scene, plans: int, *, memory: int = 1, iterations: int = 1) -> tuple[MujocoEngine, bool]:
+    def _engine(
+        self, scene: Scene, plans: int, *, roomy: bool = False, iterations: int = 1
+    ) -> tuple[MujocoEngine, bool]:
         """An engine with exactly that many lanes, and whether it had to be built."""
-        key = (id(scene), plans, memory, iterations)
+        key = (id(scene), plans, roomy, iterations)
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key][1], False
-        model = scene.model
-        if memory > 1:
-            model = scene.recompile(memory * int(model.narena))
+        model = scene.roomy if roomy else scene.model
         if iterations > 1:
             model = scene.recompile(int(model.narena))
             model.opt.iterations *= iterations

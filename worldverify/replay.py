@@ -12,7 +12,6 @@ from worldverify.judge import Finding, atom_margins, judge
 from worldverify.kernels.engine import Engine, EngineInfo, Samples
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.local import LocalVerifier
-from worldverify.physics import MORE_MEMORY
 from worldverify.plan import admit
 from worldverify.refusal import Refusal
 from worldverify.simulate import Trace, simulate
@@ -141,7 +140,7 @@ def run_again(task: Task, verdict: Verdict) -> Run | None:
     model = task.scene.model
     run = _run(task, MujocoEngine(model, 1, threads=1), state, controls, verdict)
     if not run.agrees:  # judged with more memory, as a plan is whose contacts did not fit
-        larger = MujocoEngine(task.scene.recompile(MORE_MEMORY * int(model.narena)), 1, threads=1)
+        larger = MujocoEngine(task.scene.roomy, 1, threads=1)
         again = _run(task, larger, state, controls, verdict)
         run = again if again.agrees else run
     return run

@@ -37,6 +37,8 @@ _DEEPEST_CONTACT = SensorRequest(
     intprm=(1 << int(mujoco.mjtConDataField.mjCONDATA_DIST), 1, 1),  # data, reduce="mindist", num
 )
 
+MORE_MEMORY = 4  # times the arena
+
 DEEPEST_START = 1e-3  # m of overlap at the start, or this share of the thinner geom's thickness:
 DEEPEST_START_SHARE = 0.05
 
@@ -55,6 +57,11 @@ class Scene:
     def digest(self) -> str:
         """SHA-256 of the compiled model."""
         return model_digest(self.model)
+
+    @cached_property
+    def roomy(self) -> mujoco.MjModel:
+        """The same model with MORE_MEMORY times the arena, for what overflowed."""
+        return self.recompile(MORE_MEMORY * int(self.model.narena))
 
     def start(self, change: Callable[[Any, Any], None] | None = None) -> Floats:
         """(nstate,) the start state, after `change(model, data)` has moved what it wants to move."""
@@ -92,9 +99,14 @@ class Scene:
             )
         if not np.isfinite(state).all():
             raise Refusal("initial_state", "The start state holds NaN or infinity.", cause="model")
-        data = self.data(state)
-        with quiet():
-            mujoco.mj_fwdPosition(self.model, data)
+        data = mujoco.MjData(self.roomy)  # contacts that do not fit the memory would not be seen
+        mujoco.mj_setState(self.roomy, data, state, STATE)
+        try:
+            with quiet():
+                mujoco.mj_fwdPosition(self.roomy, data)
+        except mujoco.FatalError as error:
+            reason = " ".join(str(error).split())
+            raise Refusal("overflow", f"The start state does not fit the model's memory: {reason}", "model") from None
         for contact in data.contact:
             g1, g2 = (int(g) for g in contact.geom)
             if min(g1, g2) < 0:
