@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.kernels.engine import Fault
-from worldverify.kernels.trust import Limits, constraint_work, force_residual, largest
+from worldverify.kernels.trust import Limits, constraint_work, force_gap, force_residual, largest
 from worldverify.kernels.tunnelling import FIXED, TunnelCheck
 
 Floats = NDArray[np.float64]
@@ -77,12 +77,15 @@ class Checks:
         with np.errstate(invalid="ignore", over="ignore"):
             for name, limit in self._limits_of.items():
                 # One look at all samples first; each by itself only if something is wrong.
-                if record[name].size and not max(np.max(record[name]), -np.min(record[name])) <= limit:
+                if record[name].size and not _most(record[name]) <= limit:
                     most = largest(record[name])
                     fault |= np.where(np.isfinite(most), np.where(most <= limit, 0, Fault.ABSURD), Fault.NOT_FINITE)
-            inertia = record["M"], self._rows, self._columns
-            residual = force_residual(*inertia, record["qacc"], record["qfrc_smooth"], record["qfrc_constraint"])
-            fault |= np.where((residual <= self._residual) | (fault != 0), 0, Fault.UNBALANCED)
+            if self._rows:
+                pull, inertia = record["qfrc_constraint"], (record["M"], self._rows, self._columns)
+                gap = force_gap(*inertia, record["qacc"], record["qfrc_smooth"], pull)
+                if not _most(gap) <= self._residual:
+                    residual = force_residual(gap, pull)
+                    fault |= np.where((residual <= self._residual) | (fault != 0), 0, Fault.UNBALANCED)
         if np.max(record["solver_niter"], initial=0) >= self._iterations:
             fault |= np.where(largest(record["solver_niter"]) >= self._iterations, Fault.UNCONVERGED, 0)
         fault |= self._tunnelled(lanes, record, control)
@@ -144,6 +147,11 @@ class Checks:
             if self._tunnel.crushed((record["qpos"][row, k], record["qvel"][row, k]), self._fixed[lanes[row]]):
                 fault[row, k] = int(Fault.TUNNELLED)
         return fault
+
+
+def _most(field: NDArray[Any]) -> float:
+    """The largest |number| of a whole field, NaN if one is."""
+    return float(max(np.max(field), -np.min(field)))
 
 
 def _squared(vectors: Floats) -> Floats:

@@ -49,22 +49,28 @@ def constraint_work(qvel: Array, qfrc_constraint: Array, timestep: float) -> Arr
     return 0.5 * timestep * (xp.vecdot(qvel[:, :-1], before) + xp.vecdot(qvel[:, 1:], before))
 
 
-def force_residual(
+def force_gap(
     inertia: Array, rows: Sequence[int], columns: Sequence[int], qacc: Array, smooth: Array, constraint: Array
 ) -> Array:
-    """max|M qacc - qfrc_smooth - qfrc_constraint| / (1 + max|qfrc_constraint|), (...,).
+    """M qacc - qfrc_smooth - qfrc_constraint, (nv, P) for the P samples of the fields (..., nM or nv).
 
-    The mass matrix comes as its nM lower-triangle entries (..., nM) with their rows and columns (nM of each). A
-    wrong or unconverged solver answer leaves a residual that no iteration count shows.
+    The mass matrix comes as its nM lower-triangle entries with their rows and columns (nM of each).
     """
     xp = inertia.__array_namespace__()
-    if qacc.shape[-1] == 0:
-        return xp.zeros(qacc.shape[:-1], dtype=qacc.dtype)
     # Entry by entry rather than as a matrix product: BLAS threads would fight the engine's for the cores.
-    entries, motion, pull = by_component(inertia), by_component(qacc), by_component(constraint)
-    gap = list(-(by_component(smooth) + pull))
+    entries, motion = by_component(inertia), by_component(qacc)
+    gap = list(by_component(-smooth - constraint))
     for entry, (row, column) in enumerate(zip(rows, columns, strict=True)):
         gap[row] = gap[row] + entries[entry] * motion[column]
         if row != column:
             gap[column] = gap[column] + entries[entry] * motion[row]
-    return xp.reshape(largest_component(xp.stack(gap)) / (1.0 + largest_component(pull)), qacc.shape[:-1])
+    return xp.stack(gap)
+
+
+def force_residual(gap: Array, constraint: Array) -> Array:
+    """max|M qacc - qfrc_smooth - qfrc_constraint| / (1 + max|qfrc_constraint|), (...,), of a `force_gap`.
+
+    A wrong or unconverged solver answer leaves a residual that no iteration count shows.
+    """
+    xp = gap.__array_namespace__()
+    return xp.reshape(largest_component(gap), constraint.shape[:-1]) / (1.0 + largest(constraint))

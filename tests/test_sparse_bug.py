@@ -8,7 +8,7 @@ import pytest
 
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine
-from worldverify.kernels.trust import Limits, force_residual
+from worldverify.kernels.trust import Limits, force_gap, force_residual
 from worldverify.scene import SPARSE_BUG_VERSION, STATE, Scene, build_scene
 from worldverify.spec import Spec
 
@@ -65,7 +65,8 @@ def scattered(model: mujoco.MjModel, seed: int) -> mujoco.MjData:
 def residual(model: mujoco.MjModel, data: mujoco.MjData) -> float:
     rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
     forces = np.array(data.qfrc_smooth), np.array(data.qfrc_constraint)
-    return float(force_residual(np.array(data.M), rows, model.M_colind.tolist(), np.array(data.qacc), *forces))
+    gap = force_gap(np.array(data.M), rows, model.M_colind.tolist(), np.array(data.qacc), *forces)
+    return float(force_residual(gap, forces[1]))
 
 
 @pytest.mark.parametrize("jacobian", ["auto", "sparse", "dense"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify.kernels.trust import constraint_work, force_residual, largest
+from worldverify.kernels.trust import constraint_work, force_gap, force_residual, largest
 from worldverify.refusal import Refusal
 from worldverify.verdict import Verdict
 
@@ -238,9 +238,13 @@ def test_the_force_residual_by_hand() -> None:
     # M = [[2, 1], [1, 3]], stored as its lower triangle
     inertia, rows, columns = np.array([2.0, 1.0, 3.0]), [0, 1, 1], [0, 0, 1]
     qacc, smooth, constraint = np.array([1.0, -1.0]), np.array([0.0, 0.0]), np.array([1.0, -2.0])
-    assert force_residual(inertia, rows, columns, qacc, smooth, constraint) == 0.0
-    assert force_residual(inertia, rows, columns, qacc, smooth + 0.3, constraint) == pytest.approx(0.1)
-    assert np.isnan(force_residual(inertia, rows, columns, qacc * np.nan, smooth, constraint))
+
+    def residual(qacc: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+        return np.asarray(force_residual(force_gap(inertia, rows, columns, qacc, smooth, constraint), constraint))
+
+    assert residual(qacc, smooth) == 0.0
+    assert residual(qacc, smooth + 0.3) == pytest.approx(0.1)
+    assert np.isnan(residual(qacc * np.nan, smooth))
 
 
 def test_the_work_of_constraints_by_hand() -> None:
