@@ -139,8 +139,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    names = ("worldverify", "mujoco", "numpy", "gymnasium")
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    names = ("mujoco", "numpy", "gymnasium")
     cpu = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
@@ -149,7 +148,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu[0] if cpu else platform.processor(),
         "usable_cpus": usable_cpus(),
         "load_1m_before": os.getloadavg()[0],
-        "versions": {n: importlib.metadata.version(n) for n in names if n in installed},
+        "versions": {"worldverify": wv.__version__, **{n: importlib.metadata.version(n) for n in names}},
     }
 
 

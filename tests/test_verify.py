@@ -400,3 +400,15 @@ def test_slices_of_verdicts_are_verdicts() -> None:
     assert [v.status for v in verdicts[1:]] == ["INVALID", "PASS"]
     assert isinstance(verdicts[0], Verdict)
     assert verdicts[:2].reward.tolist() == [1.0, -1.0]
+
+
+def test_plans_whose_engine_fails_are_to_be_masked_and_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("worldverify.physics.Physics.run", fails)
+    task = wv.load("PickCube-v0")
+    lost, malformed = wv.verify(task, [task.good, "no plan"])
+    assert (lost.status, lost.cause, lost.code, lost.valid) == ("INVALID", "infra", "engine_failed", False)
+    assert lost.to_json()["reward"] is None
+    assert malformed.cause == "plan"

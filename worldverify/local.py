@@ -73,10 +73,11 @@ class LocalVerifier:
         outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
-            plan = admitted[i] if isinstance(admitted[i], Plan) else None
-            request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)  # type: ignore[arg-type]
+            found = admitted[i]
+            plan = found if isinstance(found, Plan) else None
+            request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)
             held = _too_short(task, compiled[i]) if options["scope"] == "plan" else None
-            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, held, options["scope"] == "chunk"))  # type: ignore[arg-type]
+            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, held, options["scope"] == "chunk"))
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
         return Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
 
@@ -96,8 +97,8 @@ class LocalVerifier:
         compiled: Sequence[Floats | Refusal],
         watch: Watch | None,
     ) -> list[Outcome | Refusal]:
-        """Simulate what compiled, block by block."""
-        results: list[Outcome | Refusal] = [c if isinstance(c, Refusal) else Refusal("no_plan", "") for c in compiled]
+        """Simulate what compiled, block by block. A block whose engine fails loses no other."""
+        results: dict[int, Outcome | Refusal] = {i: c for i, c in enumerate(compiled) if isinstance(c, Refusal)}
         work = [(i, c) for i, c in enumerate(compiled) if not isinstance(c, Refusal)]
         block = max(1, BLOCK_BYTES // (8 * max(1, task.scene.model.nsensordata) * (task.samples + 1)))
         total, done = task.samples * len(work), 0
@@ -112,9 +113,14 @@ class LocalVerifier:
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]
-            for i, outcome in zip(rows, physics.run(job, states[rows], [c for _, c in part]), strict=True):
-                results[i] = outcome
-        return results
+            found: Sequence[Outcome | Refusal]
+            try:
+                found = physics.run(job, states[rows], [c for _, c in part])
+            except Exception as error:  # whatever the machine may do: these plans are to be judged again elsewhere
+                said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
+                found = [Refusal("engine_failed", " ".join(said.split()), cause="infra")] * len(rows)
+            results.update(zip(rows, found, strict=True))
+        return [results[i] for i in range(len(compiled))]
 
 
 def candidates(plans: Any) -> list[object]:
@@ -179,14 +185,13 @@ def _start_faults(task: Task, states: Floats) -> list[Refusal | None]:
 
 
 def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Floats | Refusal]:
-    rows = [i for i, plan in enumerate(ready) if isinstance(plan, Plan)]
-    compiled: list[Floats | Refusal] = [p if isinstance(p, Refusal) else Refusal("no_plan", "") for p in ready]
-    if rows:
-        plans = [plan for plan in ready if isinstance(plan, Plan)]
-        done = compile_plans(task.scene.model, states[rows], task.arm, plans, rate=task.rate, horizon=task.horizon)
-        for i, result in zip(rows, done, strict=True):
-            compiled[i] = result
-    return compiled
+    compiled: dict[int, Floats | Refusal] = {i: p for i, p in enumerate(ready) if isinstance(p, Refusal)}
+    plans = {i: p for i, p in enumerate(ready) if isinstance(p, Plan)}
+    if plans:
+        model, rows = task.scene.model, list(plans)
+        done = compile_plans(model, states[rows], task.arm, list(plans.values()), rate=task.rate, horizon=task.horizon)
+        compiled.update(zip(rows, done, strict=True))
+    return [compiled[i] for i in range(len(ready))]
 
 
 def _too_short(task: Task, controls: Floats | Refusal) -> str | None:
