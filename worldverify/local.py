@@ -118,6 +118,7 @@ class LocalVerifier:
                 found = physics.run(job, states[rows], [c for _, c in part])
             except Exception as error:  # whatever the machine may do: these plans are to be judged again elsewhere
                 said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
+                physics.close()  # what is left of the engines is not to be trusted
                 found = [Refusal("engine_failed", " ".join(said.split()), cause="infra")] * len(rows)
             results.update(zip(rows, found, strict=True))
         return [results[i] for i in range(len(compiled))]
