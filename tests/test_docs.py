@@ -105,6 +105,12 @@ def test_the_readme_lists_every_task_and_every_example() -> None:
         assert f"examples/{example.name}" in text
 
 
+def test_the_picture_of_the_readme_can_be_drawn(tmp_path: Path) -> None:
+    target = tmp_path / "picture.png"
+    subprocess.run([sys.executable, ROOT / "examples" / "pass_and_fail.py", target], check=True, capture_output=True)
+    assert target.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_the_codes_of_the_verdict_page_exist() -> None:
     page = (ROOT / "docs" / "verdicts.md").read_text()
     section = page.split("## Why physics is not believed")[1].split("## Identity")[0]

@@ -91,7 +91,7 @@ def test_the_sparse_solver_is_wrong_and_ours_is_right_and_the_residual_tells() -
         if off > WRONG:
             wrong += 1
             assert residual(sparse, theirs) > limit
-    assert wrong == 3
+    assert wrong >= 1
 
 
 @needs_the_bug

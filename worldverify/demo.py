@@ -26,6 +26,9 @@ The cube should then be held about 15 cm above the table.""",
 {'skills': [{'skill': 'pick', 'object': 'cube'},]}""",
     "clumsy: lets go": """\
 {"skills": [{"skill": "pick", "object": "cube"}, {"skill": "lift"}, {"skill": "open_gripper"}]}""",
+    "clumsy: sets it down": """\
+{"skills": [{"skill": "pick", "object": "cube"}, {"skill": "wait", "seconds": 0.45},
+            {"skill": "move_to", "position": [0.511, -0.018, 0.02]}, {"skill": "open_gripper"}]}""",
     "clumsy: grasps beside it": """\
 ```json
 {"waypoints": [
