@@ -1,7 +1,7 @@
 """PickCube: lift a cube off the table and hold it.
 
 Resembles ManiSkill's PickCube and robosuite's Lift. Those succeed in one frame; here the cube must stay up for half a
-second, be between both fingers at the end, and never be squeezed, flung or dropped on the way.
+second, be up and between both fingers at the end, and never be squeezed, flung or dropped.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from worldverify.task import Task
 
 SPEC = """
 lifted: eventually[0,3.5](always[0,0.5](pos(cube).z > 0.1 m))
-held:   at_end(contact_load(left_finger, cube) > 0.5 N and contact_load(right_finger, cube) > 0.5 N)
+held:   at_end(pos(cube).z > 0.1 m and contact_load(left_finger, cube) > 0.5 N
+               and contact_load(right_finger, cube) > 0.5 N)
 gentle: always(contact_load(gripper, cube) < 40 N)
 steady: always(speed(cube) < 0.6 m/s)
 clear:  always(contact_force(arm, table) < 20 N)

@@ -1,7 +1,8 @@
 """PutInBasket: put a cube into a walled basket and let go.
 
 Resembles LIBERO's "put ... in the basket" and SIMPLER's placing tasks. LIBERO tests a body origin in a box at one
-moment; here the cube must rest inside for half a second, be released there, and nothing may be squeezed or rammed.
+moment; here the cube must rest inside, let go, for half a second, be there at the end, and nothing may be squeezed or
+rammed.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,12 @@ from worldverify.envs.parts import basket, cube, table
 from worldverify.task import Task
 
 SPEC = """
-placed:   eventually[0,6](always[0,0.5](inside(cube, basket_inside) and speed(cube) < 0.05 m/s))
-released: at_end(inside(cube, basket_inside) and contact_load(gripper, cube) < 0.1 N)
-gentle:   always(contact_load(gripper, cube) < 40 N)
-softly:   always(contact_load(cube, basket) < 40 N)
-clear:    always(contact_force(arm, basket) < 15 N and contact_force(arm, table) < 20 N)
+placed: eventually[0,6](always[0,0.5](
+            inside(cube, basket_inside) and speed(cube) < 0.05 m/s and contact_load(gripper, cube) < 0.1 N))
+stays:  at_end(inside(cube, basket_inside))
+gentle: always(contact_load(gripper, cube) < 40 N)
+softly: always(contact_load(cube, basket) < 40 N)
+clear:  always(contact_force(arm, basket) < 15 N and contact_force(arm, table) < 20 N)
 """
 
 PICK = {"skill": "pick", "object": "cube"}
@@ -39,8 +41,8 @@ def put_in_basket() -> Task:
         randomise=_randomise,
         good=lambda where: {"skills": [PICK, PLACE]},
         bad={
-            "placed": lambda where: {"skills": [{"skill": "wait", "seconds": 2.4}, PICK, PLACE]},
-            "released": _never_let_go,
+            "placed": _never_let_go,
+            "stays": _take_it_out_again,
             "gentle": _press_on_the_cube,
             "softly": _drop_from_above,
             "clear": _lean_on_the_wall,
@@ -60,6 +62,12 @@ def _to(position: Any) -> dict[str, Any]:
 def _never_let_go(where: Mapping[str, Any]) -> Any:
     x, y, _ = where["basket"]
     return {"skills": [PICK, _to((x, y, 0.18)), _to((x, y, 0.05))]}
+
+
+def _take_it_out_again(where: Mapping[str, Any]) -> Any:
+    """A good job undone: a grasp by the upper half of the cube, so that the hand clears the walls."""
+    x, y, _ = where["basket"]
+    return {"skills": [PICK, PLACE, _to((x, y, 0.044)), {"skill": "close_gripper"}, _to((x, y, 0.2))]}
 
 
 def _press_on_the_cube(where: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """ReachSafe: bring the tool past a post to a pose and stay there.
 
 Resembles Fetch's Reach and ManiSkill's reaching tasks, which ask only for the distance at one moment. Here the tool
-must rest at the goal for half a second, pointing down, and keep clear of the post, the table and its own limits.
+must rest at the goal for half a second, pointing down, be there at the end, and keep clear of the post, the table and
+its own limits.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ GOAL = (0.18, -0.46, 0.2)  # m
 SPEC = """
 reached:   eventually[0,4.5](always[0,0.5](
                distance(tool, goal) < 0.02 m and speed(tool) < 0.05 m/s and tilt(tool) > 170 deg))
+stays:     at_end(distance(tool, goal) < 0.03 m)
 clear:     always(clearance(arm, post) > 0.01 m)
 workspace: always(pos(tool).z > 0.06 m and pos(tool).x < 0.75 m)
 slow:      always(speed(tool) < 1 m/s)
@@ -49,7 +51,8 @@ def reach_safe() -> Task:
         randomise=_randomise,
         good=lambda where: {"skills": [_to(OVER), _to(GOAL)]},
         bad={
-            "reached": lambda where: {"skills": [_to(OVER), _to(SHORT)]},
+            "reached": lambda where: {"skills": [{"skill": "wait", "seconds": 2.2}, _to(OVER), _to(GOAL)]},
+            "stays": lambda where: {"skills": [_to(OVER), _to(GOAL), {"skill": "wait", "seconds": 0.6}, _to(SHORT)]},
             "clear": lambda where: {"skills": [_to(LOW), _to(GOAL)]},
             "workspace": lambda where: {"skills": [_to(DIP), _to(OVER), _to(GOAL)]},
             "slow": _rush,
