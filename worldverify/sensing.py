@@ -12,8 +12,9 @@ from worldverify.expression import Signal
 from worldverify.kernels.measure import Expression
 from worldverify.kernels.tunnelling import collidable_pairs
 from worldverify.refusal import Refusal
+from worldverify.sensor_units import sensor_dims, sensor_range
 from worldverify.signals_table import AXES, CLEARANCE_CUTOFF
-from worldverify.units import NO_DIMS, WORDS, Dims
+from worldverify.units import WORDS, Dims
 
 _OBJ = mujoco.mjtObj
 _SENSOR = mujoco.mjtSensor
@@ -34,39 +35,9 @@ _SHAPES = {
     _GEOM.mjGEOM_BOX: ("box", 3),
 }
 
-_M, _RAD, _S, _N, _NM = (WORDS[w].dims for w in ("m", "rad", "s", "N", "Nm"))
+_M, _RAD, _N, _NM = (WORDS[w].dims for w in ("m", "rad", "N", "Nm"))
 _M_S: Dims = (1, 0, -1, 0)
 _RAD_S: Dims = (0, 1, -1, 0)
-_SENSOR_DIMS: dict[Any, Dims] = {
-    _SENSOR.mjSENS_TOUCH: _N,
-    _SENSOR.mjSENS_ACCELEROMETER: (1, 0, -2, 0),
-    _SENSOR.mjSENS_VELOCIMETER: _M_S,
-    _SENSOR.mjSENS_GYRO: _RAD_S,
-    _SENSOR.mjSENS_FORCE: _N,
-    _SENSOR.mjSENS_TORQUE: _NM,
-    _SENSOR.mjSENS_RANGEFINDER: _M,
-    _SENSOR.mjSENS_BALLANGVEL: _RAD_S,
-    _SENSOR.mjSENS_FRAMEPOS: _M,
-    _SENSOR.mjSENS_FRAMELINVEL: _M_S,
-    _SENSOR.mjSENS_FRAMEANGVEL: _RAD_S,
-    _SENSOR.mjSENS_FRAMELINACC: (1, 0, -2, 0),
-    _SENSOR.mjSENS_FRAMEANGACC: (0, 1, -2, 0),
-    _SENSOR.mjSENS_SUBTREECOM: _M,
-    _SENSOR.mjSENS_SUBTREELINVEL: _M_S,
-    _SENSOR.mjSENS_GEOMDIST: _M,
-    _SENSOR.mjSENS_TENDONPOS: _M,
-    _SENSOR.mjSENS_TENDONVEL: _M_S,
-    _SENSOR.mjSENS_TENDONACTFRC: _N,
-    _SENSOR.mjSENS_CLOCK: _S,
-}
-_JOINT_SENSORS = {
-    _SENSOR.mjSENS_JOINTPOS: (_RAD, _M),
-    _SENSOR.mjSENS_JOINTVEL: (_RAD_S, _M_S),
-    _SENSOR.mjSENS_JOINTACTFRC: (_NM, _N),
-    _SENSOR.mjSENS_JOINTLIMITPOS: (_RAD, _M),
-    _SENSOR.mjSENS_JOINTLIMITVEL: (_RAD_S, _M_S),
-    _SENSOR.mjSENS_JOINTLIMITFRC: (_NM, _N),
-}
 
 
 @dataclass(frozen=True)
@@ -118,8 +89,8 @@ class Sensing:
             raise _spec(f"Sensor {name!r} has {dim} values, so [{part}] does not exist: use [0] to [{dim - 1}].")
         kind, cutoff = _SENSOR(int(model.sensor_type[index])), float(model.sensor_cutoff[index])
         self._faithful(name, index, kind, cutoff)
-        lower, upper = _sensor_range(kind, cutoff)
-        return Measured(("column", (name, part)), self._sensor_dims(kind, int(model.sensor_objid[index])), lower, upper)
+        lower, upper = sensor_range(kind, cutoff)
+        return Measured(("column", (name, part)), sensor_dims(model, index), lower, upper)
 
     def _faithful(self, name: str, index: int, kind: Any, cutoff: float) -> None:
         """Refuses a sensor that does not show every physics step as it is."""
@@ -137,22 +108,6 @@ class Sensing:
             )
         if cutoff > 0:
             self.warnings.append(f"Sensor {name} is cut off at {cutoff:g}: what lies beyond reads as that.")
-
-    def _sensor_dims(self, kind: Any, target: int) -> Dims:
-        if kind in _JOINT_SENSORS:
-            hinge, slide = _JOINT_SENSORS[kind]
-            return hinge if _JOINT(int(self.model.jnt_type[target])) == _JOINT.mjJNT_HINGE else slide
-        if kind in (_SENSOR.mjSENS_ACTUATORPOS, _SENSOR.mjSENS_ACTUATORVEL, _SENSOR.mjSENS_ACTUATORFRC):
-            if mujoco.mjtTrn(int(self.model.actuator_trntype[target])) != mujoco.mjtTrn.mjTRN_JOINT:
-                return NO_DIMS
-            joint = int(self.model.actuator_trnid[target, 0])
-            hinge = _JOINT(int(self.model.jnt_type[joint])) == _JOINT.mjJNT_HINGE
-            if kind == _SENSOR.mjSENS_ACTUATORPOS:
-                return _RAD if hinge else _M
-            if kind == _SENSOR.mjSENS_ACTUATORVEL:
-                return _RAD_S if hinge else _M_S
-            return _NM if hinge else _N
-        return _SENSOR_DIMS.get(kind, NO_DIMS)
 
     # Frames
 
@@ -364,19 +319,6 @@ def names(model: mujoco.MjModel, kind: Any) -> list[str]:
 def _sensor_name(*parts: str) -> str:
     """No two measurements share a name, though names of objects may hold slashes."""
     return "/".join(["wv", *[part.replace("~", "~0").replace("/", "~1") for part in parts]])
-
-
-def _sensor_range(kind: Any, cutoff: float) -> tuple[float, float]:
-    bound = cutoff if cutoff > 0 else math.inf
-    if kind == _SENSOR.mjSENS_TOUCH:
-        return 0.0, bound
-    if kind == _SENSOR.mjSENS_INSIDESITE:
-        return 0.0, 1.0
-    if kind == _SENSOR.mjSENS_RANGEFINDER:
-        return -1.0, bound
-    if kind == _SENSOR.mjSENS_CONTACT:
-        return -math.inf, math.inf
-    return -bound, bound
 
 
 def _across(i: int, j: int, first: set[int], second: set[int]) -> bool:
