@@ -127,14 +127,20 @@ class Checks:
             xpos = record["xpos"]
             moved = np.concatenate([_squared(xpos[:, :1] - last_xpos), _squared(xpos[:, 1:] - xpos[:, :-1])], axis=1)
             spin = np.concatenate([_squared(last_cvel[..., :3]), _squared(record["cvel"][..., :3])], axis=1)
-            suspects = self._tunnel.suspects(moved, np.maximum(spin[:, :-1], spin[:, 1:]))
-        for row, k in suspects:
-            lane = lanes[row]
+            spin = np.maximum(spin[:, :-1], spin[:, 1:])
+            rows, ks = self._tunnel.suspects(moved, spin).T
+            if not len(rows):
+                return fault
+            start = np.where((ks == 0)[:, None, None], self._last["xpos"][lanes[rows]], xpos[rows, ks - 1])
+            near = self._tunnel.near(start, moved[rows, ks], spin[rows, ks])
+        for i in np.flatnonzero(near.any(axis=1)):
+            row, k, lane = rows[i], ks[i], lanes[rows[i]]
             if fault[row, k] or (k == 0 and not self._seen[lane]):
                 continue
             before = [self._last[name][lane] if k == 0 else record[name][row, k - 1] for name in STATE_FIELDS]
             after = [record[name][row, k] for name in STATE_FIELDS]
-            if self._tunnel.passed((before[0], before[1]), (after[0], after[1]), control[row, k], self._fixed[lane]):
+            states = (before[0], before[1]), (after[0], after[1])
+            if self._tunnel.passed(*states, control[row, k], self._fixed[lane], np.flatnonzero(near[i])):
                 fault[row, k] = int(Fault.TUNNELLED)
         return fault
 

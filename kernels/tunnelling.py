@@ -9,6 +9,7 @@ soft contacts push to the far side.
 
 import copy
 import math
+from collections.abc import Iterable
 
 import mujoco
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _MOST_SUBSTEPS = 256
+_SLACK = 1.1  # a body may turn a little more in a step than its speed at either end says
 
 # What a plan cannot change: applied forces, active constraints, mocap poses.
 FIXED = (
@@ -43,6 +45,9 @@ class TunnelCheck:
             for g in (g1, g2):
                 body = model.geom_bodyid[g]
                 thin[body] = min(thin[body], self._half[g1], self._half[g2])
+        self._fixed_boxes = _fixed_boxes(model, self._fine)
+        endless = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
+        self._endless = {g for g in range(model.ngeom) if int(model.geom_type[g]) in endless}
         # (nbody,) m: the thinnest that a body could miss, infinite for one that never moves or touches.
         self._thin = np.where(model.body_weldid == 0, np.inf, thin)
         self._body_reach = np.array(
@@ -88,10 +93,46 @@ class TunnelCheck:
             sweep = np.sqrt(moved) + np.sqrt(spin) * turn
             return np.argwhere(~(sweep <= 0.5 * self._thin).all(axis=-1))
 
+    def near(self, xpos: Floats, moved: Floats, spin: Floats) -> NDArray[np.bool_]:
+        """(M, P) which pairs may be within their sweep of each other in M transitions, and could miss each other.
+
+        xpos (M, nbody, 3) before the transitions; moved and spin (M, nbody) squared, as in `suspects`. Surfaces are
+        spheres about the body frames here, and boxes where they are fixed: never nearer than in truth.
+        """
+        body, step = self._model.geom_bodyid, self._model.opt.timestep
+        found = np.zeros((len(xpos), len(self._pairs)), dtype=np.bool_)
+        with np.errstate(invalid="ignore", over="ignore"):
+            shift, turn = _SLACK * np.sqrt(moved), _SLACK * np.sqrt(spin) * step
+            for i, (g1, g2) in enumerate(self._pairs):
+                path = shift[:, body[g1]] + shift[:, body[g2]]
+                path += turn[:, body[g1]] * self._reach[g1] + turn[:, body[g2]] * self._reach[g2]
+                gap = self._gap(xpos, g1, g2)
+                found[:, i] = ~(path <= min(self._half[g1], self._half[g2])) & ~(gap >= path)
+        return found
+
+    def _gap(self, xpos: Floats, g1: int, g2: int) -> Floats:
+        """(M,) m: the two geoms are at least this far apart."""
+        if g1 in self._fixed_boxes or g1 in self._endless:
+            g1, g2 = g2, g1
+        if g2 in self._endless:
+            return np.full(len(xpos), -np.inf)
+        point = xpos[:, self._model.geom_bodyid[g1]]
+        if g2 not in self._fixed_boxes:
+            other = xpos[:, self._model.geom_bodyid[g2]]
+            return np.asarray(np.linalg.norm(point - other, axis=1) - self._reach[g1] - self._reach[g2])
+        pos, turn, box = self._fixed_boxes[g2]
+        outside = np.maximum(np.abs((point - pos) @ turn - box[:3]) - box[3:], 0.0)
+        return np.asarray(np.linalg.norm(outside, axis=1) - self._reach[g1])
+
     def passed(
-        self, before: tuple[Floats, Floats], after: tuple[Floats, Floats], control: Floats, fixed: Floats
+        self,
+        before: tuple[Floats, Floats],
+        after: tuple[Floats, Floats],
+        control: Floats,
+        fixed: Floats,
+        pairs: Iterable[int],
     ) -> bool:
-        """Whether some pair passed through in the transition between two states (qpos, qvel) under a control.
+        """Whether some of the pairs passed through in the transition between two states (qpos, qvel) under a control.
 
         `fixed` is the FIXED part of the lane's state.
         """
@@ -105,7 +146,7 @@ class TunnelCheck:
         sweep = moved[model.geom_bodyid] + turned[model.geom_bodyid] * self._reach
         suspects: set[tuple[int, int]] = set()
         finest = 0.0
-        for pair in self._pairs:
+        for pair in (self._pairs[i] for i in pairs):
             path, thin = sum(sweep[g] for g in pair), min(self._half[g] for g in pair)
             if path <= thin or not self._near(start, pair, path):
                 continue
@@ -228,3 +269,17 @@ def half_extent(model: mujoco.MjModel, geom: int) -> float:
 def _reach(model: mujoco.MjModel) -> Floats:
     """(ngeom,) m: the farthest a geom's surface lies from its body's frame."""
     return np.asarray(np.linalg.norm(model.geom_pos, axis=1) + model.geom_rbound)
+
+
+def _fixed_boxes(model: mujoco.MjModel, data: mujoco.MjData) -> dict[int, tuple[Floats, Floats, Floats]]:
+    """geom -> (position, rotation matrix, centre and half-extents in its frame), of geoms that never move."""
+    mujoco.mj_kinematics(model, data)
+    boxes = {}
+    for geom in range(model.ngeom):
+        body = int(model.geom_bodyid[geom])
+        while body != 0 and model.body_jntnum[body] == 0 and model.body_mocapid[body] < 0:
+            body = int(model.body_parentid[body])
+        if body == 0:
+            pose = data.geom_xpos[geom].copy(), data.geom_xmat[geom].reshape(3, 3).copy()
+            boxes[geom] = (*pose, model.geom_aabb[geom].copy())
+    return boxes
