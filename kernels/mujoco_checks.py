@@ -132,15 +132,15 @@ class Checks:
             if not len(rows):
                 return fault
             start = np.where((ks == 0)[:, None, None], self._last["xpos"][lanes[rows]], xpos[rows, ks - 1])
-            near = self._tunnel.near(start, moved[rows, ks], spin[rows, ks])
-        for i in np.flatnonzero(near.any(axis=1)):
+            paths = self._tunnel.near(start, moved[rows, ks], spin[rows, ks])
+        for i in np.flatnonzero((~(paths <= 0)).any(axis=1)):
             row, k, lane = rows[i], ks[i], lanes[rows[i]]
             if fault[row, k] or (k == 0 and not self._seen[lane]):
                 continue
             before = [self._last[name][lane] if k == 0 else record[name][row, k - 1] for name in STATE_FIELDS]
             after = [record[name][row, k] for name in STATE_FIELDS]
             states = (before[0], before[1]), (after[0], after[1])
-            if self._tunnel.passed(*states, control[row, k], self._fixed[lane], np.flatnonzero(near[i])):
+            if self._tunnel.passed(*states, control[row, k], self._fixed[lane], paths[i]):
                 fault[row, k] = int(Fault.TUNNELLED)
         return fault
 

@@ -9,7 +9,6 @@ soft contacts push to the far side.
 
 import copy
 import math
-from collections.abc import Iterable
 
 import mujoco
 import numpy as np
@@ -45,9 +44,14 @@ class TunnelCheck:
             for g in (g1, g2):
                 body = model.geom_bodyid[g]
                 thin[body] = min(thin[body], self._half[g1], self._half[g2])
+        self._pair_array = np.array(self._pairs, dtype=np.int64).reshape(-1, 2)
+        # (ngeom,) m: of the sphere about a geom's position that holds it; infinite for planes and height fields.
+        middle = np.linalg.norm(model.geom_aabb[:, :3], axis=1) + np.linalg.norm(model.geom_aabb[:, 3:], axis=1)
+        self._radius = np.where(model.geom_rbound > 0, np.maximum(model.geom_rbound, middle), np.inf)
         self._fixed_boxes = _fixed_boxes(model, self._fine)
         endless = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
         self._endless = {g for g in range(model.ngeom) if int(model.geom_type[g]) in endless}
+        self._radius[list(self._endless)] = np.inf
         # (nbody,) m: the thinnest that a body could miss, infinite for one that never moves or touches.
         self._thin = np.where(model.body_weldid == 0, np.inf, thin)
         self._body_reach = np.array(
@@ -93,22 +97,23 @@ class TunnelCheck:
             sweep = np.sqrt(moved) + np.sqrt(spin) * turn
             return np.argwhere(~(sweep <= 0.5 * self._thin).all(axis=-1))
 
-    def near(self, xpos: Floats, moved: Floats, spin: Floats) -> NDArray[np.bool_]:
-        """(M, P) which pairs may be within their sweep of each other in M transitions, and could miss each other.
+    def near(self, xpos: Floats, moved: Floats, spin: Floats) -> Floats:
+        """(M, P) m: the sweep of pairs in M transitions; 0 where they stay apart or could not miss each other.
 
         xpos (M, nbody, 3) before the transitions; moved and spin (M, nbody) squared, as in `suspects`. Surfaces are
         spheres about the body frames here, and boxes where they are fixed: never nearer than in truth.
         """
         body, step = self._model.geom_bodyid, self._model.opt.timestep
-        found = np.zeros((len(xpos), len(self._pairs)), dtype=np.bool_)
+        paths = np.zeros((len(xpos), len(self._pairs)))
         with np.errstate(invalid="ignore", over="ignore"):
             shift, turn = _SLACK * np.sqrt(moved), _SLACK * np.sqrt(spin) * step
             for i, (g1, g2) in enumerate(self._pairs):
                 path = shift[:, body[g1]] + shift[:, body[g2]]
                 path += turn[:, body[g1]] * self._reach[g1] + turn[:, body[g2]] * self._reach[g2]
                 gap = self._gap(xpos, g1, g2)
-                found[:, i] = ~(path <= min(self._half[g1], self._half[g2])) & ~(gap >= path)
-        return found
+                apart = (path <= min(self._half[g1], self._half[g2])) | (gap >= path)
+                paths[:, i] = np.where(apart, 0.0, path)
+        return paths
 
     def _gap(self, xpos: Floats, g1: int, g2: int) -> Floats:
         """(M,) m: the two geoms are at least this far apart."""
@@ -130,23 +135,26 @@ class TunnelCheck:
         after: tuple[Floats, Floats],
         control: Floats,
         fixed: Floats,
-        pairs: Iterable[int],
+        paths: Floats,
     ) -> bool:
-        """Whether some of the pairs passed through in the transition between two states (qpos, qvel) under a control.
+        """Whether some pair passed through in the transition between two states (qpos, qvel) under a control.
 
-        `fixed` is the FIXED part of the lane's state.
+        `fixed` is the FIXED part of the lane's state, paths (P,) a row of `near`.
         """
         model = self._model
         if not all(np.isfinite(x).all() for x in (*before, *after)):
             return False
         start, end = self._fine, self._end
+        pairs = self._meeting(start, *before, fixed, paths)
+        if not pairs:
+            return False
         touched = self._touching(start, *before, fixed), self._touching(end, *after, fixed)
         moved = np.linalg.norm(end.xpos - start.xpos, axis=1)
         turned = 2.0 * np.arccos(np.clip(np.abs((end.xquat * start.xquat).sum(axis=1)), 0.0, 1.0))
         sweep = moved[model.geom_bodyid] + turned[model.geom_bodyid] * self._reach
         suspects: set[tuple[int, int]] = set()
         finest = 0.0
-        for pair in (self._pairs[i] for i in pairs):
+        for pair in pairs:
             path, thin = sum(sweep[g] for g in pair), min(self._half[g] for g in pair)
             if path <= thin or not self._near(start, pair, path):
                 continue
@@ -160,13 +168,27 @@ class TunnelCheck:
                 return True
         return bool(suspects) and self._touch_when_finer(suspects, *before, control, fixed, finest)
 
+    def _meeting(
+        self, data: mujoco.MjData, qpos: Floats, qvel: Floats, fixed: Floats, paths: Floats
+    ) -> list[tuple[int, int]]:
+        """The pairs whose bounding spheres come within their path of each other from a state."""
+        self._place(data, qpos, qvel, fixed)
+        mujoco.mj_kinematics(self._model, data)
+        some = np.flatnonzero(~(paths <= 0))
+        g1, g2 = self._pair_array[some].T
+        apart = np.linalg.norm(data.geom_xpos[g1] - data.geom_xpos[g2], axis=1) - self._radius[g1] - self._radius[g2]
+        return [self._pairs[i] for i in some[~(apart >= paths[some])]]
+
+    def _place(self, data: mujoco.MjData, qpos: Floats, qvel: Floats, fixed: Floats) -> None:
+        mujoco.mj_resetData(self._model, data)
+        mujoco.mj_setState(self._model, data, fixed, FIXED)
+        data.qpos[:], data.qvel[:] = qpos, qvel
+
     def _touching(
         self, data: mujoco.MjData, qpos: Floats, qvel: Floats, fixed: Floats
     ) -> dict[tuple[int, int], Floats]:
         """Puts a state into data; the pairs in contact, each with a normal from its first geom to its second."""
-        mujoco.mj_resetData(self._model, data)
-        mujoco.mj_setState(self._model, data, fixed, FIXED)
-        data.qpos[:], data.qvel[:] = qpos, qvel
+        self._place(data, qpos, qvel, fixed)
         mujoco.mj_fwdPosition(self._model, data)
         pairs = zip(data.contact.geom.reshape(-1, 2).tolist(), data.contact.frame, strict=True)
         return {_ordered(a, b): frame[:3] * (1 if a < b else -1) for (a, b), frame in pairs}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify.kernels.tunnelling import collidable_pairs, half_extent
+from worldverify.kernels.mujoco_cpu import MujocoEngine
+from worldverify.kernels.tunnelling import TunnelCheck, collidable_pairs, half_extent
 from worldverify.verdict import Verdict
 
 BALL, WALL = 0.02, 0.005  # m, radius and half-thickness
@@ -202,3 +203,35 @@ def test_the_collidable_pairs_are_those_that_mujoco_brings_into_contact(flag: st
     touching = {tuple(sorted(pair)) for pair in data.contact.geom.tolist()}
     assert touching == set(collidable_pairs(model))
     assert len(touching) == count
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_looking_at_every_pair_closely_finds_nothing_more(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    walls = "".join(
+        f'<geom type="box" size="{rng.uniform(0.002, 0.01):.4f} .3 .2" pos="{x} {rng.uniform(-0.2, 0.2):.2f} 0" '
+        f'euler="{rng.uniform(-40, 40):.0f} {rng.uniform(-40, 40):.0f} 0"/>'
+        for x in (0.3, 0.8)
+    )
+    thrown = "".join(
+        f'<body pos="-.2 {0.2 * i - 0.2} 0"><freejoint/><geom type="{shape}" size=".02 .03 .015" mass=".1"/></body>'
+        for i, shape in enumerate(("box", "sphere", "capsule"))
+    )
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><option timestep="0.004" gravity="0 0 0"><flag autoreset="disable"/></option>'
+        f"<worldbody>{walls}{thrown}</worldbody></mujoco>"
+    )
+    data = mujoco.MjData(model)
+    data.qvel[:] = np.concatenate([np.r_[rng.uniform(2, 40), rng.normal(scale=9, size=5)] for _ in range(3)])
+    state = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_getState(model, data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+
+    def faults() -> Any:
+        engine = MujocoEngine(model, 1)
+        engine.load(np.array([0]), state[None])
+        return engine.advance(np.array([0]), np.zeros((1, 60, 0))).fault
+
+    quick = faults()
+    monkeypatch.setattr(TunnelCheck, "near", lambda self, xpos, *_: np.full((len(xpos), self.pairs), np.inf))
+    monkeypatch.setattr(TunnelCheck, "_meeting", lambda self, *_: list(self._pairs))
+    assert np.array_equal(quick, faults())
