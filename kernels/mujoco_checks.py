@@ -1,6 +1,7 @@
 """What MuJoCo C recorded at every substep, turned into fault bits."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
@@ -140,8 +141,7 @@ class Checks:
             before = [self._last[name][lane] if k == 0 else record[name][row, k - 1] for name in STATE_FIELDS]
             after = [record[name][row, k] for name in STATE_FIELDS]
             states = (before[0], before[1]), (after[0], after[1])
-            if self._tunnel.passed(*states, control[row, k], self._fixed[lane], paths[i]):
-                fault[row, k] = int(Fault.TUNNELLED)
+            fault[row, k] = _verdict_of(self._tunnel.passed, *states, control[row, k], self._fixed[lane], paths[i])
         return fault
 
     def _crushed(self, lanes: Ints, record: Record) -> Faults:
@@ -150,9 +150,17 @@ class Checks:
         if self._deepest is None:
             return fault
         for row, k in np.argwhere(-record["sensordata"][:, :, self._deepest] > self._tunnel.shallowest):
-            if self._tunnel.crushed((record["qpos"][row, k], record["qvel"][row, k]), self._fixed[lanes[row]]):
-                fault[row, k] = int(Fault.TUNNELLED)
+            state = record["qpos"][row, k], record["qvel"][row, k]
+            fault[row, k] = _verdict_of(self._tunnel.crushed, state, self._fixed[lanes[row]])
         return fault
+
+
+def _verdict_of(look: Callable[..., bool], *at: Any) -> int:
+    """Fault bits of a close look at one lane. One that does not fit the memory costs that lane's trust, no other's."""
+    try:
+        return int(Fault.TUNNELLED) if look(*at) else 0
+    except mujoco.FatalError:
+        return int(Fault.RAISED)
 
 
 def _most(field: NDArray[Any]) -> float:

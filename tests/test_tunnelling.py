@@ -235,3 +235,15 @@ def test_looking_at_every_pair_closely_finds_nothing_more(seed: int, monkeypatch
     monkeypatch.setattr(TunnelCheck, "near", lambda self, xpos, *_: np.full((len(xpos), self.pairs), np.inf))
     monkeypatch.setattr(TunnelCheck, "_meeting", lambda self, *_: list(self._pairs))
     assert np.array_equal(quick, faults())
+
+
+def test_a_close_look_that_does_not_fit_the_memory_costs_no_other_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflows(*_: object) -> bool:
+        raise mujoco.FatalError("mj_stackAlloc: out of memory")
+
+    monkeypatch.setattr(TunnelCheck, "passed", overflows)
+    task = shot(30.0, 0.3)
+    still = task.scene.start(lambda model, data: data.qvel.fill(0.0))
+    flung, calm = wv.verify(task, np.zeros((2, 1, 1)), state=np.stack([task.start(), still]))
+    assert (flung.status, flung.code) == ("INVALID", "raised")
+    assert calm.status == "FAIL"

@@ -10,6 +10,7 @@ import pytest
 
 import worldverify as wv
 from worldverify.local import LocalVerifier
+from worldverify.physics import Physics
 from worldverify.refusal import CODES, Refusal
 from worldverify.scene import STATE
 from worldverify.testing import TOY, check_task, check_verifier, toy_task
@@ -412,3 +413,21 @@ def test_plans_whose_engine_fails_are_to_be_masked_and_judged_again(monkeypatch:
     assert (lost.status, lost.cause, lost.code, lost.valid) == ("INVALID", "infra", "engine_failed", False)
     assert lost.to_json()["reward"] is None
     assert malformed.cause == "plan"
+
+
+def test_a_plan_on_which_the_engine_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Physics.run
+
+    def fails_on_the_bad_one(self: Physics, job: Any, states: Any, controls: Any) -> Any:
+        if any(len(u) == 3 for u in controls):
+            raise RuntimeError("no such luck")
+        return run(self, job, states, controls)
+
+    task = wv.load("PickCube-v0")
+    row = [0.0, 0.0, 0.0, -2.0, 0.0, 2.0, 0.8, 0.04]
+    plans = [{"format": "ctrl", "rate_hz": 25, "actions": [row] * n} for n in (2, 3, 4)]
+    alone = [wv.verify(task, [plan])[0].digest for plan in plans]
+    monkeypatch.setattr(Physics, "run", fails_on_the_bad_one)
+    verdicts = wv.verify(task, plans)
+    assert [v.cause for v in verdicts] == [None, "infra", None]
+    assert (verdicts[0].digest, verdicts[2].digest) == (alone[0], alone[2])

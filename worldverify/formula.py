@@ -24,7 +24,7 @@ class Term:
     __slots__ = ()
 
     def as_formula(self) -> "Formula":
-        raise NotImplementedError
+        raise TypeError(f"{self!r} is neither a formula nor an expression.")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(

@@ -113,15 +113,21 @@ class LocalVerifier:
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]
-            found: Sequence[Outcome | Refusal]
-            try:
-                found = physics.run(job, states[rows], [c for _, c in part])
-            except Exception as error:  # whatever the machine may do: these plans are to be judged again elsewhere
-                said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
-                physics.close()  # what is left of the engines is not to be trusted
-                found = [Refusal("engine_failed", " ".join(said.split()), cause="infra")] * len(rows)
+            found = _found(physics, job, states[rows], [c for _, c in part])
             results.update(zip(rows, found, strict=True))
         return [results[i] for i in range(len(compiled))]
+
+
+def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats]) -> Sequence[Outcome | Refusal]:
+    """What physics says of a block. If it fails, the plans run one by one, so that only the failing ones are lost."""
+    try:
+        return physics.run(job, states, controls)
+    except Exception as error:  # whatever the machine may do: what is left is to be judged again elsewhere
+        physics.close()  # the engines are not to be trusted any more
+        if len(controls) > 1:
+            return [_found(physics, job, states[i : i + 1], [u])[0] for i, u in enumerate(controls)]
+        said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
+        return [Refusal("engine_failed", " ".join(said.split()), cause="infra")]
 
 
 def candidates(plans: Any) -> list[object]:
