@@ -61,6 +61,16 @@ class Link(NamedTuple):
     radius: float  # m
 
 
+class Mount(NamedTuple):
+    """Where the arm stands, upright, and the pose in which it starts."""
+
+    pos: Vec = (0.0, 0.0, 0.0)  # m, of the base
+    yaw: float = 0.0  # rad, direction of the base's x axis in the world
+    home: tuple[float, ...] = HOME  # rad
+
+
+AT_ORIGIN = Mount()
+
 BASE = Link(0.63, (-0.041, 0, 0.05), (3.2e-3, 3.9e-3, 4.3e-3, 0, 0, 0), (-0.08, 0, 0.07), (0, 0, 0.07), 0.07)
 LINKS = (
     Link(
@@ -148,9 +158,9 @@ CONTACT: dict[str, tuple[float, ...]] = {"solref": (0.01, 1.0), "solimp": (0.95,
 WHITE, GREY, DARK = (0.93, 0.93, 0.92, 1.0), (0.55, 0.57, 0.6, 1.0), (0.2, 0.2, 0.22, 1.0)
 
 
-def add_arm(spec: Any) -> None:
-    """Add the arm to a MuJoCo spec: base body `arm` at the world's origin, standing on z = 0."""
-    body = spec.worldbody.add_body(name="arm")
+def add_arm(spec: Any, mount: Mount = AT_ORIGIN) -> None:
+    """Add the arm to a MuJoCo spec: base body `arm`, whose frame lies in the plane that it stands on."""
+    body = spec.worldbody.add_body(name="arm", pos=mount.pos, quat=turn(mount.yaw, axis=2))
     _fill(body, BASE, GREY)
     for i, link in enumerate(LINKS):
         pos, quat = _offset(i)
@@ -178,7 +188,7 @@ def add_arm(spec: Any) -> None:
             spec.add_exclude(bodyname1=one, bodyname2=other)
 
 
-def arm_value() -> Arm:
+def arm_value(mount: Mount = AT_ORIGIN) -> Arm:
     """What planning must know of the arm that `add_arm` adds."""
     offsets = [_offset(i) for i in range(7)]
     return Arm(
@@ -186,13 +196,13 @@ def arm_value() -> Arm:
         offset_pos=np.array([pos for pos, _ in offsets]),
         offset_quat=np.array([quat for _, quat in offsets]),
         tool_pos=np.array([0, 0, FLANGE + TOOL]),
-        tool_quat=_turn(HAND_TURN, axis=2),
-        base_pos=np.zeros(3),
-        base_quat=np.array([1.0, 0, 0, 0]),
+        tool_quat=turn(HAND_TURN, axis=2),
+        base_pos=np.array(mount.pos),
+        base_quat=turn(mount.yaw, axis=2),
         q_min=np.array(Q_MIN),
         q_max=np.array(Q_MAX),
         qd_max=np.array(QD_MAX),
-        home=np.array(HOME),
+        home=np.array(mount.home),
         joint_controls=tuple(range(7)),
         gripper_control=7,
         gripper_open=FINGER_TRAVEL,
@@ -208,10 +218,10 @@ def _offset(i: int) -> tuple[Floats, Floats]:
     Craig's convention: Rot_x(alpha) Trans_x(a) Rot_z(q) Trans_z(d); the last two commute.
     """
     pos = np.array([DH_A[i], -np.sin(DH_ALPHA[i]) * DH_D[i], np.cos(DH_ALPHA[i]) * DH_D[i]])
-    return pos, _turn(DH_ALPHA[i], axis=0)
+    return pos, turn(DH_ALPHA[i], axis=0)
 
 
-def _turn(angle: float, axis: int) -> Floats:
+def turn(angle: float, axis: int) -> Floats:
     """Quaternion (4,) wxyz of a turn about x, y or z (axis 0, 1, 2)."""
     quat = np.zeros(4)
     quat[0], quat[1 + axis] = np.cos(angle / 2), np.sin(angle / 2)
@@ -235,7 +245,7 @@ def _fill(body: Any, link: Link, rgba: tuple[float, ...]) -> None:
 
 def _add_gripper(spec: Any, flange: Any) -> None:
     """Two fingers that slide along the hand's y, mirrored by an equality and driven by one actuator."""
-    hand = flange.add_body(name=GRIPPER, pos=(0, 0, FLANGE), quat=_turn(HAND_TURN, axis=2))
+    hand = flange.add_body(name=GRIPPER, pos=(0, 0, FLANGE), quat=turn(HAND_TURN, axis=2))
     _fill(hand, HAND, DARK)
     hand.add_site(name="tool", pos=(0, 0, TOOL), size=(0.004, 0.004, 0.004), rgba=(0.9, 0.2, 0.2, 1), group=4)
     opening = spec.add_tendon(name="opening", limited=False)

@@ -6,9 +6,10 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from worldverify import action
-from worldverify.envs.arm import JOINTS, arm_value
-from worldverify.envs.parts import Part, scene_spec
+from worldverify import contracts as formats
+from worldverify.action import SKILLS
+from worldverify.envs.arm import AT_ORIGIN, JOINTS, Mount, arm_value, turn
+from worldverify.envs.parts import FLOOR, TIMESTEP, Part, scene_spec
 from worldverify.plan import admit
 from worldverify.scene import Scene, build_scene
 from worldverify.spec import Spec
@@ -30,21 +31,29 @@ def arm_task(
     randomise: Randomise,
     good: Plans,
     bad: Mapping[str, Plans],
+    mount: Mount = AT_ORIGIN,
+    rate: float = RATE,
+    timestep: float = TIMESTEP,
+    floor: float = FLOOR,
 ) -> Task:
-    """A task of the arm among `parts`. `objects` are named in the instruction."""
+    """A task of the arm on its `mount` among `parts`. `objects` are named in the instruction.
+
+    `rate` is in Hz, `timestep` in s, and `floor` the height in m of the floor.
+    """
     requirements = Spec.parse(spec)
-    scene = build_scene(scene_spec(*parts), requirements, keyframe="home")
+    world = scene_spec(*parts, mount=mount, timestep=timestep, floor=floor)
+    scene = build_scene(world, requirements, keyframe="home")
     contracts = {
-        "joint_position": action.joint_position(JOINTS, RATE),
-        "ee_waypoints": action.ee_waypoints(),
-        "skills": action.skills(tuple(action.SKILLS)),
-        "ctrl": action.ctrl(int(scene.model.nu), RATE),
+        "joint_position": formats.joint_position(JOINTS, rate),
+        "ee_waypoints": formats.ee_waypoints(),
+        "skills": formats.skills(tuple(SKILLS)),
+        "ctrl": formats.ctrl(int(scene.model.nu), rate),
     }
     start = scene.start(lambda model, data: randomise(np.random.default_rng(0), model, data))
     where = positions(scene, start, objects)
 
     def plan(write: Plans) -> Any:
-        return admit(write(where), contracts=contracts, default_rate=RATE, task=name)
+        return admit(write(where), contracts=contracts, default_rate=rate, task=name)
 
     return Task(
         name=name,
@@ -52,9 +61,9 @@ def arm_task(
         scene=scene,
         spec=requirements,
         horizon=horizon,
-        rate=RATE,
+        rate=rate,
         contracts=contracts,
-        arm=arm_value(),
+        arm=arm_value(mount),
         randomise=randomise,
         good=plan(good),
         bad={requirement: plan(write) for requirement, write in bad.items()},
@@ -73,8 +82,7 @@ def move_object(data: Any, name: str, generator: np.random.Generator, *, xy: flo
     """Shift a free body by up to `xy` m along x and y, and turn it by up to `yaw` rad about z."""
     joint = data.joint(f"{name}_free")
     joint.qpos[:2] += generator.uniform(-xy, xy, 2)
-    angle = generator.uniform(-yaw, yaw)
-    joint.qpos[3:] = (np.cos(angle / 2), 0, 0, np.sin(angle / 2))
+    mujoco.mju_mulQuat(joint.qpos[3:], turn(generator.uniform(-yaw, yaw), axis=2), joint.qpos[3:].copy())
 
 
 def move_arm(data: Any, generator: np.random.Generator, *, angle: float) -> None:

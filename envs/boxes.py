@@ -8,9 +8,9 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
-from worldverify.compile import LARGEST, compile_plans
+from worldverify.compile import LARGEST, compile_for
 from worldverify.kernels.mujoco_cpu import state_slice
-from worldverify.plan import Plan, PlanFormat, admit
+from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
 from worldverify.task import Task
 
@@ -60,7 +60,7 @@ class Actions:
 
     def plan(self, rows: Floats) -> Plan:
         """The plan of rows (T, width) in the units of the format."""
-        return Plan(None, _format(self.contract), self._task.rate, rows)
+        return Plan(None, self.contract.name, self._task.rate, rows)
 
     def to_units(self, rows: NDArray[Any]) -> Floats:
         """Normalised rows (..., width) in the units of the format; what is outside [-1, 1] stays outside the range."""
@@ -95,8 +95,8 @@ class Actions:
         return inside
 
     def _compile(self, state: Floats, plan: Plan) -> Floats | Refusal:
-        task = self._task
-        return compile_plans(task.scene.model, state[None], task.arm, [plan], rate=task.rate, horizon=task.horizon)[0]
+        (made,) = compile_for(self._task, state[None], [plan])
+        return made if isinstance(made, Refusal) else made.controls
 
 
 class Observations:
@@ -133,17 +133,13 @@ class Observations:
 
 
 def _fixed_width(task: Task) -> ActionSpec:
-    for contract in task.contracts.values():
-        if contract.space in ("ctrl", "joint"):
+    for name, contract in task.contracts.items():
+        if name in ("ctrl", "joint_position"):
             return contract
     raise ValueError(
         f"{task.name} reads {', '.join(task.contracts)}, none of which has one row of numbers for each control step: "
         "add joint_position or ctrl to its contracts."
     )
-
-
-def _format(contract: ActionSpec) -> PlanFormat:
-    return "ctrl" if contract.space == "ctrl" else "joint_position"
 
 
 def _range(task: Task, contract: ActionSpec) -> tuple[Floats, Floats]:

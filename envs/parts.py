@@ -1,25 +1,26 @@
 """Things that stand around the arm, and the function that puts a scene together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from worldverify.arm import Floats
-from worldverify.envs.arm import CONTACT, FINGER_TRAVEL, HOME, add_arm
+from worldverify.envs.arm import AT_ORIGIN, CONTACT, FINGER_TRAVEL, Mount, add_arm, turn
 
 Part = Callable[[Any], None]
 Vec = tuple[float, float, float]
 Rgba = tuple[float, float, float, float]
+Piece = tuple[Vec, Vec, float]  # of a thing made of boxes: center and half size in m, yaw in rad
 
 TIMESTEP = 0.004  # s
 SINK = 1.3313e-5  # m, how deep a free cube rests in what carries it: independent of its size and mass
-FLOOR = -0.75  # m, where things that fall off the table land
+FLOOR = -0.75  # m, height at which things that fall off the table land
 FLOOR_BIT = 2  # in contype: meets the floor. The arm and fixed parts cannot reach it
 
 
-def scene_spec(*parts: Part) -> Any:
+def scene_spec(*parts: Part, mount: Mount = AT_ORIGIN, timestep: float = TIMESTEP, floor: float = FLOOR) -> Any:
     """A `mujoco.MjSpec` with the arm and the parts, and a keyframe `home`.
 
     At `home` the arm is in its home pose, the gripper is open, the servos hold both, and free bodies are where
@@ -30,28 +31,41 @@ def scene_spec(*parts: Part) -> Any:
     spec.compiler.degree = False
     spec.compiler.autolimits = True
     option = spec.option
-    option.timestep = TIMESTEP
+    option.timestep = timestep
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # a pyramid with impratio 10 lets a finger lose a held cube
     option.impratio = 10
     option.tolerance = 1e-10
-    add_arm(spec)
+    add_arm(spec, mount)
     for part in parts:
         part(spec)
-    _add_room(spec)
+    _add_room(spec, mount, floor)
     qpos = spec.compile().qpos0.copy()
-    qpos[:9] = (*HOME, FINGER_TRAVEL, FINGER_TRAVEL)
-    spec.add_key(name="home", qpos=qpos, ctrl=(*HOME, FINGER_TRAVEL))
+    qpos[:9] = (*mount.home, FINGER_TRAVEL, FINGER_TRAVEL)
+    spec.add_key(name="home", qpos=qpos, ctrl=(*mount.home, FINGER_TRAVEL))
     return spec
 
 
-def table(*, size: tuple[float, float] = (1.4, 1.6), center: tuple[float, float] = (0.3, 0.0)) -> Part:
-    """Body `table`: a slab of size (x, y) m whose top is z = 0. The arm stands on it at the origin."""
+def table(
+    *, size: tuple[float, float] = (1.4, 1.6), center: tuple[float, float] = (0.3, 0.0), top: float = 0.0
+) -> Part:
+    """Body `table`: a slab of size (x, y) m around center (x, y) m whose top is at height `top` m."""
 
     def add(spec: Any) -> None:
-        body = spec.worldbody.add_body(name="table", pos=(*center, 0))
+        body = spec.worldbody.add_body(name="table", pos=(*center, top))
         _box(body, "table_top", (0, 0, -0.03), (size[0] / 2, size[1] / 2, 0.03), (0.72, 0.6, 0.46, 1))
+
+    return add
+
+
+def pedestal(mount: Mount, *, height: float) -> Part:
+    """Body `pedestal`: a fixed block of that height (m) under the arm."""
+    x, y, z = mount.pos
+
+    def add(spec: Any) -> None:
+        body = spec.worldbody.add_body(name="pedestal", pos=(x, y, z - height / 2), quat=turn(mount.yaw, axis=2))
+        _box(body, "pedestal_box", (-0.03, 0, 0), (0.11, 0.1, height / 2), (0.4, 0.42, 0.45, 1))
 
     return add
 
@@ -64,12 +78,91 @@ def cube(
     mass: float = 0.1,
     rgba: Rgba = (0.85, 0.2, 0.15, 1),
 ) -> Part:
-    """A free cube of edge 2 half (m) and mass (kg), standing on the table at pos (x, y) m."""
+    """A free cube of edge 2 half (m) and mass (kg), standing on z = 0 at pos (x, y) m."""
+    return block(name, pos, half=(half, half, half), mass=mass, rgba=rgba)
+
+
+def block(
+    name: str,
+    pos: tuple[float, float],
+    *,
+    half: Vec,
+    yaw: float = 0.0,
+    top: float = 0.0,
+    mass: float = 0.1,
+    rgba: Rgba = (0.85, 0.2, 0.15, 1),
+) -> Part:
+    """A free box of half size (m), turned by yaw (rad), standing at pos (x, y) m on a table of height `top` m."""
 
     def add(spec: Any) -> None:
-        body = spec.worldbody.add_body(name=name, pos=(*pos, half - SINK))
-        body.add_freejoint(name=f"{name}_free")
-        _box(body, f"{name}_box", (0, 0, 0), (half, half, half), rgba, mass=mass, contype=1 | FLOOR_BIT)
+        body = _free(spec, name, (*pos, top + half[2] - SINK), turn(yaw, axis=2))
+        _box(body, f"{name}_box", (0, 0, 0), half, rgba, mass=mass, contype=1 | FLOOR_BIT)
+
+    return add
+
+
+def can(
+    name: str,
+    pos: tuple[float, float],
+    *,
+    radius: float,
+    height: float,
+    lying: float | None = None,
+    top: float = 0.0,
+    mass: float = 0.1,
+    friction: float | None = None,
+    rgba: Rgba = (0.75, 0.78, 0.8, 1),
+) -> Part:
+    """A free cylinder (m, kg) at pos (x, y) m on a table of height `top` m: upright, or `lying` along a yaw (rad).
+
+    `friction` is what it slides with on anything; None leaves that to what it touches.
+    """
+    upright = lying is None
+    slides: dict[str, Any] = {} if friction is None else {"friction": (friction, 0.005, 0.0001), "priority": 1}
+    quat = turn(0.0, axis=2)
+    if lying is not None:
+        mujoco.mju_mulQuat(quat, turn(lying, axis=2), turn(np.pi / 2, axis=1))
+
+    def add(spec: Any) -> None:
+        body = _free(spec, name, (*pos, top + (height / 2 if upright else radius) - SINK), quat)
+        body.add_geom(
+            name=f"{name}_can",
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=(radius, height / 2, 0),
+            mass=mass,
+            rgba=rgba,
+            contype=1 | FLOOR_BIT,
+            **slides,
+            **CONTACT,
+        )
+
+    return add
+
+
+def boxes(
+    name: str,
+    pos: tuple[float, float],
+    pieces: Sequence[Piece],
+    *,
+    top: float = 0.0,
+    mass: float = 0.1,
+    rgba: Rgba = (0.85, 0.2, 0.15, 1),
+) -> Part:
+    """A free thing made of boxes of one height around z = 0, standing at pos (x, y) m on a table of height `top` m."""
+
+    def add(spec: Any) -> None:
+        body = _free(spec, name, (*pos, top + pieces[0][1][2] - SINK), turn(0.0, axis=2))
+        for i, (center, half, yaw) in enumerate(pieces):
+            _box(
+                body,
+                f"{name}_{i}",
+                center,
+                half,
+                rgba,
+                quat=turn(yaw, axis=2),
+                mass=mass / len(pieces),
+                contype=1 | FLOOR_BIT,
+            )
 
     return add
 
@@ -81,16 +174,17 @@ def basket(
     inner: tuple[float, float] = (0.16, 0.16),
     height: float = 0.07,
     wall: float = 0.01,
+    top: float = 0.0,
     rgba: Rgba = (0.25, 0.45, 0.7, 1),
 ) -> Part:
-    """A fixed open box on the table at pos (x, y) m: inner size (x, y) m, height of the rim and thickness m.
+    """A fixed open box at pos (x, y) m on a table of height `top`: inner size (x, y), height of the rim, thickness, m.
 
     The site `<name>_inside` is the box between the walls, from the floor of the basket to its rim.
     """
     x, y, t, z = inner[0] / 2, inner[1] / 2, wall / 2, height / 2
 
     def add(spec: Any) -> None:
-        body = spec.worldbody.add_body(name=name, pos=(*pos, 0))
+        body = spec.worldbody.add_body(name=name, pos=(*pos, top))
         _box(body, f"{name}_floor", (0, 0, t), (x, y, t), rgba)
         _box(body, f"{name}_left", (0, y + t, z), (x + wall, t, z), rgba)
         _box(body, f"{name}_right", (0, -y - t, z), (x + wall, t, z), rgba)
@@ -132,14 +226,14 @@ def obstacle(
     return add
 
 
-def _add_room(spec: Any) -> None:
-    """Light, a floor for what falls, and two fixed cameras: `view` from the right, `front` from ahead."""
+def _add_room(spec: Any, mount: Mount, floor: float) -> None:
+    """Light, a floor for what falls, and two fixed cameras: `view` from the arm's right, `front` from ahead."""
     world = spec.worldbody
     world.add_light(pos=(0.6, -0.8, 2.0), dir=(-0.1, 0.35, -0.9), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
     world.add_geom(
         name="floor",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
-        pos=(0, 0, FLOOR),
+        pos=(0, 0, floor),
         size=(3, 3, 0.1),
         rgba=(0.82, 0.84, 0.86, 1),
         contype=0,
@@ -150,7 +244,15 @@ def _add_room(spec: Any) -> None:
         ("view", (1.25, -0.55, 0.75), (0.25, -0.05, 0.3)),
         ("front", (1.75, 0.0, 0.6), (0.33, 0.0, 0.25)),
     ):
-        world.add_camera(name=name, pos=eye, quat=_look(eye, target), fovy=42)
+        stands, looks_at = _from_base(mount, eye), _from_base(mount, target)
+        world.add_camera(name=name, pos=stands, quat=_look(stands, looks_at), fovy=42)
+
+
+def _from_base(mount: Mount, point: Vec) -> Vec:
+    """A point (3,) m given in the frame of the arm's base, in the world."""
+    c, s = np.cos(mount.yaw), np.sin(mount.yaw)
+    x, y, z = mount.pos
+    return (x + c * point[0] - s * point[1], y + s * point[0] + c * point[1], z + point[2])
 
 
 def _look(eye: Vec, target: Vec) -> Floats:
@@ -164,5 +266,12 @@ def _look(eye: Vec, target: Vec) -> Floats:
     return quat
 
 
-def _box(body: Any, name: str, pos: Vec, half: Vec, rgba: Rgba, **more: float) -> None:
+def _free(spec: Any, name: str, pos: Vec, quat: Floats) -> Any:
+    """A body that can move, in a pose."""
+    body = spec.worldbody.add_body(name=name, pos=pos, quat=quat)
+    body.add_freejoint(name=f"{name}_free")
+    return body
+
+
+def _box(body: Any, name: str, pos: Vec, half: Vec, rgba: Rgba, **more: Any) -> None:
     body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, pos=pos, size=half, rgba=rgba, **CONTACT, **more)

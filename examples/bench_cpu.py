@@ -19,7 +19,7 @@ import numpy as np
 from mujoco import batch
 
 import worldverify as wv
-from worldverify.compile import compile_plans
+from worldverify.compile import compile_for
 from worldverify.envs.parts import cube, scene_spec, table
 from worldverify.kernels.mujoco_cpu import MujocoEngine, usable_cpus
 from worldverify.simulate import simulate
@@ -57,8 +57,8 @@ def main() -> None:
 def noisy_picks(task: wv.Task, *, plans: int) -> list[Any]:
     """(T, nu) controls of the good plan at full length, each with its own constant joint offset: none ends early."""
     start = task.start(0)[None]
-    good = compile_plans(task.scene.model, start, task.arm, [task.good], rate=task.rate, horizon=task.horizon)[0]
-    held = np.asarray(good)[np.minimum(np.arange(task.steps), len(np.asarray(good)) - 1)]
+    (good,) = compile_for(task, start, [task.good])
+    held = good.controls[np.minimum(np.arange(task.steps), len(good.controls) - 1)]
     offsets = np.random.default_rng(0).normal(scale=0.01, size=(plans, 7))
     return [held + np.append(offset, 0.0) for offset in offsets]
 

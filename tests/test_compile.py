@@ -63,7 +63,8 @@ def home_state() -> np.ndarray:
 
 def compiled(*plans: Plan, arm: Arm | None = ARM, horizon: float = HORIZON) -> list[np.ndarray | Refusal]:
     states = np.tile(home_state(), (len(plans), 1))
-    return compile_plans(scene(), states, arm, plans, rate=RATE, horizon=horizon)
+    made = compile_plans(scene(), states, arm, plans, rate=RATE, horizon=horizon)
+    return [one if isinstance(one, Refusal) else one.controls for one in made]
 
 
 def controls(plan: Plan, **options: Any) -> np.ndarray:
@@ -314,8 +315,9 @@ def test_a_plan_starts_where_the_arm_is() -> None:
     data.ctrl[7] = 0.01
     mujoco.mj_getState(scene(), data, state, STATE)
     plan = path(Waypoint((0.5, 0.1, 0.3)))
-    (u,) = compile_plans(scene(), state[None], ARM, [plan], rate=RATE, horizon=HORIZON)
-    assert not isinstance(u, Refusal)
+    (made,) = compile_plans(scene(), state[None], ARM, [plan], rate=RATE, horizon=HORIZON)
+    assert not isinstance(made, Refusal)
+    u = made.controls
     assert np.abs(u[0, :7] - (ARM.home + 0.2)).max() < 0.01
     assert np.all(u[:, 7] == 0.01)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from worldverify.action import SKILLS, ActionSpec, ctrl, ee_waypoints, joint_position, skills
+from worldverify.action import SKILLS, ActionSpec
+from worldverify.contracts import ctrl, ee_waypoints, joint_position, skills
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.plansfile import read_plans
 from worldverify.refusal import CODES, Refusal

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,14 +125,12 @@ def test_the_rooms_are_linked_into_the_package_in_a_checkout(root: Path) -> None
         assert os.readlink(root / "worldverify" / room) == f"../{room}"
 
 
-def test_rooms_are_flat_so_that_the_wheel_holds_them_whole(root: Path) -> None:
-    nested = [
-        str(file.relative_to(root))
-        for room in ("kernels", "worldverify", "envs")
-        for file in python_files(root, room)
-        if file.parent != root / room
-    ]
-    assert not nested
+def test_every_folder_of_modules_is_named_so_that_the_wheel_holds_it_whole(root: Path) -> None:
+    packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rooms = {"worldverify.envs": "envs", "worldverify.kernels": "kernels"}
+    folders = {root / rooms.get(package, package.replace(".", "/")) for package in packages}
+    modules = [file for room in ("kernels", "worldverify", "envs") for file in python_files(root, room)]
+    assert {file.parent for file in modules} == folders
 
 
 def test_no_file_names_a_machine_path_or_a_package_index(root: Path) -> None:

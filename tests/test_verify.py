@@ -188,7 +188,7 @@ def test_one_plan_may_be_given_without_a_list() -> None:
     assert len(wv.verify(task, [])) == 0
 
 
-@pytest.mark.parametrize("plans", [np.zeros(3), np.zeros((1, 1, 1, 1)), 7])
+@pytest.mark.parametrize("plans", [np.zeros(3), np.zeros((1, 1, 1, 1, 1)), 7])
 def test_what_is_no_list_of_plans_is_refused(plans: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"plans|shape"):
         wv.verify(toy_task(), plans)

@@ -1,20 +1,115 @@
 """The contract of a plan: what its numbers mean, on which robot, how often."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-Space = Literal["ctrl", "joint", "eef", "skill"]
-Representation = Literal["absolute"]
-PositionUnit = Literal["m", "rad", "actuator"]  # "actuator": as each actuator of the model declares
-Rotation = Literal["none", "quat_wxyz"]
-Frame = Literal["world", "none"]
-RangePolicy = Literal["reject"]
+from worldverify.nearest import did_you_mean as did_you_mean
+
+Space = Literal["ctrl", "joint", "eef", "mixed", "skill", "image"]
+Representation = Literal[
+    "absolute", "relative_to_chunk_start", "delta_to_previous_target", "delta_to_achieved", "velocity"
+]
+# Of positions and joints, after `ranges`. "actuator": as each actuator of the model declares.
+PositionUnit = Literal["m", "cm", "mm", "rad", "deg", "rad/s", "deg/s", "actuator", "thousandths", "pixels"]
+Rotation = Literal[
+    "none",
+    "yaw",  # a turn about the world's z of a gripper that points straight down
+    "rpy",  # R = Rz(yaw) Ry(pitch) Rx(roll)
+    "euler_XYZ",  # R = Rx Ry Rz
+    "axis_angle",
+    "quat_wxyz",
+    "quat_xyzw",
+    "rot6d_interleaved",
+    "rot6d_contiguous",
+]
+RotationUnit = Literal["none", "rad", "deg"]
+Side = Literal["none", "left", "right"]  # left: the turn is about the axes of the frame; right: about the tool's own
+Frame = Literal["none", "world", "base", "tool"]  # or "camera:<name of a camera>"
+RangePolicy = Literal["reject", "clip"]
 Tracker = Literal["direct", "ik", "joint_pd"]
+GripperMode = Literal["absolute", "relative", "sign_hold"]
+NormalisationKind = Literal["none", "zscore", "q01_q99", "min_max"]
+Encoding = Literal["numbers", "tokens_256"]
+Syntax = Literal[
+    "rows",
+    "waypoints",
+    "skills",
+    "trajectory",
+    "voxels",
+    "streams",
+    "world_vector",
+    "points",
+    "gemini_calls",
+    "cap_calls",
+    "saycan_lines",
+    "chat_calls",
+    "task_sequence",
+    "pick_and_place_calls",
+]
 
 MAX_ACTIONS = 10_000  # of any plan
+CAMERA = "camera:"  # begins the frame of a camera
+
+
+class Range(NamedTuple):
+    """The values that the numbers of one component may have, and what they stand for."""
+
+    component: str
+    low: tuple[float, ...]  # as written, one for each number of the component
+    high: tuple[float, ...]
+    to_low: tuple[float, ...]  # in the unit of the component
+    to_high: tuple[float, ...]
+
+
+class Gripper(NamedTuple):
+    """What the gripper's number means."""
+
+    open: float  # value when open
+    closed: float  # value when closed
+    low: float  # the least value that may be written
+    high: float  # the greatest
+    mode: GripperMode  # the opening itself, a change of it, or its sign with 0 for "as it is"
+    threshold: float | None  # values on either side of it mean open or closed; None: what is between counts
+    step: float | None  # of the whole way that the gripper goes in one action (sign_hold); None: all of it
+    hold_steps: int  # actions for which a relative command stays in force
+
+
+class Normalisation(NamedTuple):
+    """How the numbers were scaled for the model. Statistics are never part of a preset: they are the user's."""
+
+    kind: NormalisationKind
+    encoding: Encoding  # numbers, or OpenVLA's token ids
+    first: tuple[float, ...] | None  # mean, 1st percentile or minimum of each number; None: still to be given
+    second: tuple[float, ...] | None  # standard deviation, 99th percentile or maximum
+    epsilon: float  # added to the standard deviation or to the range
+    mask: tuple[bool, ...] | None  # which numbers are scaled; None: all
+    low: float  # what the first stands for (min_max, q01_q99)
+    high: float  # and the second
+
+
+class Controller(NamedTuple):
+    """The law by which the robot of the source followed its goals: x'' = kp (goal - x) - 2 damping sqrt(kp) x'."""
+
+    name: str
+    kp: float  # 1/s^2
+    damping: float  # ratio
+
+
+class Settle(NamedTuple):
+    """What the source's own evaluation does before the first action."""
+
+    steps: int
+    action: tuple[float, ...]
+
+
+class Image(NamedTuple):
+    """How points of an image are written and what they ask for."""
+
+    order: Literal["yx", "xy"]
+    use: Literal["pick", "pick_place", "path", "calls"]
+    height: float  # m above what a point shows, of a path or of a move that is high
+    origin: tuple[float, float]  # in the order and unit of the points; what they are counted from
 
 
 @dataclass(frozen=True)
@@ -23,51 +118,36 @@ class ActionSpec:
 
     name: str  # the format that a plan names
     version: str
+    syntax: Syntax  # how a text or a line of a plans file writes it
     space: Space
-    layout: tuple[tuple[str, int], ...]  # (component, width) in the order of the numbers; empty for skills
-    representation: Representation
+    layout: tuple[tuple[str, int], ...]  # (component, width) in the order of the numbers; empty for skills and images
+    representation: tuple[tuple[str, Representation], ...]  # of each component but the gripper
     position_unit: PositionUnit
     rotation: Rotation
-    frame: Frame
+    rotation_unit: RotationUnit
+    rotation_side: Side
+    rotation_sign: int  # -1: the source turns against what is written
+    rotation_limit: float | None  # rad; a longer turn of one action is shortened to it
+    frame: str  # none, world, base, tool, or camera:<name>
+    ranges: tuple[Range, ...]  # of components whose numbers are limited or scaled
     range_policy: RangePolicy  # what happens to a value outside its range
-    gripper: tuple[float, float] | None  # (value when open, value when closed); None: no gripper component
-    rate_hz: float | None  # Hz, actions per second; None: actions carry their own time, or need none
+    gripper: Gripper | None  # None: no gripper component
+    rate_hz: float | None  # Hz, actions per second; None: the plan says it, or its actions carry time, or need none
     horizon: int  # actions, the most that a plan may hold
-    tracker: Tracker  # what turns an action into controls
+    chunk: int | None  # actions that the model writes at once; None: the whole plan
+    execute: int | None  # of each chunk that are carried out before the next
+    normalisation: Normalisation
+    tracker: Tracker  # what turns an action into controls here
+    controller: Controller | None  # of the source, where goals are followed by another law than by `tracker`
+    settle: Settle | None
     skills: tuple[str, ...]  # names of the skills that may be called; empty unless space is "skill"
+    image: Image | None  # for the space "image"
+    arms: tuple[tuple[str, "ActionSpec"], ...]  # name of an arm -> its contract; empty: one arm
 
     def __post_init__(self) -> None:
-        _require(self.name != "" and isinstance(self.name, str), "name", self.name, "a name that is not empty")
-        _require(isinstance(self.version, str), "version", self.version, "a string")
-        for field, choices in _CHOICES.items():
-            _require(getattr(self, field) in choices, field, getattr(self, field), f"one of {', '.join(choices)}")
-        components = [name for name, _ in self.layout]
-        unique = len(set(components)) == len(components)
-        layout_fits = unique and all(width > 0 for _, width in self.layout)
-        _require(layout_fits, "layout", self.layout, "pairs of a unique name and a width of at least 1")
-        has_gripper = "gripper" in components
-        _require(
-            (self.gripper is not None) == has_gripper,
-            "gripper",
-            self.gripper,
-            "set if the layout has a gripper",
-        )
-        if self.gripper is not None:
-            ends_differ = len(self.gripper) == 2 and self.gripper[0] != self.gripper[1]
-            _require(
-                ends_differ and all(map(math.isfinite, self.gripper)),
-                "gripper",
-                self.gripper,
-                "two different numbers",
-            )
-        if self.rate_hz is not None:
-            _require(0 < self.rate_hz < math.inf, "rate_hz", self.rate_hz, "more than 0 Hz, or None")
-        _require((self.rate_hz is None) == (self.space in ("eef", "skill")), "rate_hz", self.rate_hz, _RATE)
-        _require(0 < self.horizon <= MAX_ACTIONS, "horizon", self.horizon, f"between 1 and {MAX_ACTIONS}")
-        _require(bool(self.skills) == (self.space == "skill"), "skills", self.skills, "names if space is skill")
-        _require(bool(self.layout) == (self.space != "skill"), "layout", self.layout, "empty if space is skill")
-        unknown = [name for name in self.skills if name not in SKILLS]
-        _require(not unknown, "skills", unknown, f"some of {', '.join(SKILLS)}")
+        from worldverify.action_check import check_contract
+
+        check_contract(self)
 
     @property
     def width(self) -> int:
@@ -81,126 +161,46 @@ class ActionSpec:
             name if width == 1 else f"{name}[{index}]" for name, width in self.layout for index in range(width)
         )
 
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the statistics of its normalisation are still to be given."""
+        own = self.normalisation.kind != "none" and self.normalisation.first is None
+        return own or any(part.needs_statistics for _, part in self.arms)
+
+    def part(self, component: str) -> slice:
+        """The numbers of a component in one action."""
+        start = 0
+        for name, width in self.layout:
+            if name == component:
+                return slice(start, start + width)
+            start += width
+        raise KeyError(f"{self.name} has no component {component!r}. It has {', '.join(n for n, _ in self.layout)}.")
+
+    def has(self, component: str) -> bool:
+        """Whether the layout has a component of that name."""
+        return any(name == component for name, _ in self.layout)
+
     def to_json(self) -> dict[str, object]:
         """The fields as JSON holds them; `from_json` reads them back."""
-        return {
-            **{field.name: getattr(self, field.name) for field in fields(self)},
-            "layout": [list(pair) for pair in self.layout],
-            "gripper": None if self.gripper is None else list(self.gripper),
-            "skills": list(self.skills),
-        }
+        return {field.name: _to_json(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> "ActionSpec":
         """Raises ValueError on a missing or unknown field, or a value that the field cannot have."""
-        known = {field.name: None for field in fields(cls)}
-        for key in value:
-            if key not in known:
-                raise ValueError(f"Unknown field {key!r} of an ActionSpec. {did_you_mean(key, known)}")
-        for key in known:
-            if key not in value:
-                choices = f" It is one of {', '.join(_CHOICES[key])}." if key in _CHOICES else ""
-                raise ValueError(f"The ActionSpec lacks the field {key!r}.{choices} No field has a default.")
-        return cls(**{key: _from_json(key, value[key]) for key in known})  # type: ignore[arg-type]
+        from worldverify.action_check import from_json
+
+        return cls(**from_json(value))
 
 
-def ctrl(nu: int, rate_hz: float) -> ActionSpec:
-    """Raw controls of the model, one number for each of its `nu` actuators."""
-    return ActionSpec(
-        name="ctrl",
-        version="1",
-        space="ctrl",
-        layout=(("ctrl", nu),),
-        representation="absolute",
-        position_unit="actuator",
-        rotation="none",
-        frame="none",
-        range_policy="reject",
-        gripper=None,
-        rate_hz=rate_hz,
-        horizon=MAX_ACTIONS,
-        tracker="direct",
-        skills=(),
-    )
+def _to_json(value: Any) -> object:
+    if isinstance(value, ActionSpec):
+        return value.to_json()
+    if hasattr(value, "_asdict"):
+        return {key: _to_json(item) for key, item in value._asdict().items()}
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
 
 
-def joint_position(joints: Sequence[str], rate_hz: float) -> ActionSpec:
-    """Absolute targets of the joints in rad, then the gripper: 0 closed, 1 open."""
-    return ActionSpec(
-        name="joint_position",
-        version="1",
-        space="joint",
-        layout=(*((joint, 1) for joint in joints), ("gripper", 1)),
-        representation="absolute",
-        position_unit="rad",
-        rotation="none",
-        frame="none",
-        range_policy="reject",
-        gripper=(1.0, 0.0),
-        rate_hz=rate_hz,
-        horizon=MAX_ACTIONS,
-        tracker="joint_pd",
-        skills=(),
-    )
-
-
-def ee_waypoints() -> ActionSpec:
-    """Absolute poses of the tool frame in the world, in m, and the gripper: 0 closed, 1 open."""
-    return ActionSpec(
-        name="ee_waypoints",
-        version="1",
-        space="eef",
-        layout=(("position", 3), ("orientation", 4), ("gripper", 1)),
-        representation="absolute",
-        position_unit="m",
-        rotation="quat_wxyz",
-        frame="world",
-        range_policy="reject",
-        gripper=(1.0, 0.0),
-        rate_hz=None,
-        horizon=MAX_ACTIONS,
-        tracker="ik",
-        skills=(),
-    )
-
-
-def skills(names: Sequence[str]) -> ActionSpec:
-    """Calls of named skills; positions are absolute, in the world, in m."""
-    return ActionSpec(
-        name="skills",
-        version="1",
-        space="skill",
-        layout=(),
-        representation="absolute",
-        position_unit="m",
-        rotation="quat_wxyz",
-        frame="world",
-        range_policy="reject",
-        gripper=None,
-        rate_hz=None,
-        horizon=MAX_ACTIONS,
-        tracker="ik",
-        skills=tuple(names),
-    )
-
-
-class Format(NamedTuple):
-    """How the plans of one format are written."""
-
-    key: str  # the key of a model's JSON object that holds the actions
-    example: str  # how that object looks
-
-
-FORMATS: dict[str, Format] = {
-    "ctrl": Format("actions", '{"actions": [[u0, u1, ...], ...]}'),
-    "joint_position": Format("actions", '{"actions": [[joint1, ..., gripper], ...]}'),
-    "ee_waypoints": Format(
-        "waypoints",
-        '{"waypoints": [{"position": [x, y, z], "gripper": 1}, ...]}',
-    ),
-    "skills": Format("skills", '{"skills": [{"skill": "pick", "object": "cube"}, ...]}'),
-}
-
+PLAIN = Normalisation("none", "numbers", None, None, 0.0, None, -1.0, 1.0)  # numbers that mean what they say
 
 ArgumentKind = Literal["name", "position", "name or position", "orientation", "length", "seconds"]
 
@@ -223,63 +223,55 @@ SKILLS: dict[str, Skill] = {
     "home": Skill({}, {}),
 }
 
-
-def did_you_mean(word: object, known: Sequence[str] | Mapping[str, object]) -> str:
-    """The nearest known name if one is near, and the known ones."""
-    word = word.lower()[:64] if isinstance(word, str) else ""
-    begun = [name for name in known if len(word) >= 3 and (name.startswith(word) or word.startswith(name))]
-    near = get_close_matches(word, known, n=1) or begun
-    names = list(known)
-    listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {listed}."
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, tuple[str, ...]] = {
+    "syntax": get_args(Syntax),
     "space": get_args(Space),
-    "representation": get_args(Representation),
     "position_unit": get_args(PositionUnit),
     "rotation": get_args(Rotation),
-    "frame": get_args(Frame),
+    "rotation_unit": get_args(RotationUnit),
+    "rotation_side": get_args(Side),
     "range_policy": get_args(RangePolicy),
     "tracker": get_args(Tracker),
 }
-_RATE = "a number of Hz for the spaces ctrl and joint, None for eef and skill"
 
 
-def _require(holds: bool, field: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise ValueError(f"The field {field!r} of an ActionSpec is {value!r}; it must be {wanted}.")
+def of_arms(name: str, version: str, arms: Sequence[tuple[str, ActionSpec]]) -> ActionSpec:
+    """The contract of several arms whose numbers stand one arm after the other. Rate and chunk must agree."""
+    first = arms[0][1]
+    layout = tuple((f"{arm}/{component}", width) for arm, spec in arms for component, width in spec.layout)
+    every = tuple((f"{arm}/{component}", kind) for arm, spec in arms for component, kind in spec.representation)
+    same = {field: getattr(first, field) for field in SHARED}
+    for arm, spec in arms:
+        for field, value in same.items():
+            if getattr(spec, field) != value:
+                raise ValueError(
+                    f"The arms of {name} differ in {field!r}: {value!r} for {arms[0][0]}, {getattr(spec, field)!r} "
+                    f"for {arm}. All arms of one contract share it."
+                )
+    return ActionSpec(
+        name=name,
+        version=version,
+        syntax="rows",
+        space="mixed",
+        layout=layout,
+        representation=every,
+        position_unit=first.position_unit,
+        rotation="none",
+        rotation_unit="none",
+        rotation_side="none",
+        rotation_sign=1,
+        rotation_limit=None,
+        frame="none",
+        ranges=(),
+        gripper=None,
+        normalisation=PLAIN,
+        controller=None,
+        settle=None,
+        skills=(),
+        image=None,
+        arms=tuple(arms),
+        **same,
+    )
 
 
-def _from_json(field: str, value: object) -> object:
-    """A field as JSON holds it, as the dataclass holds it."""
-    if field in ("name", "version") or field in _CHOICES:
-        _require(isinstance(value, str), field, value, "a string")
-    elif field == "horizon":
-        _require(isinstance(value, int) and not isinstance(value, bool), field, value, "a whole number")
-    elif field == "rate_hz":
-        _require(value is None or _is_number(value), field, value, "a number of Hz, or null")
-    elif field == "gripper" and value is not None:
-        _require(isinstance(value, list) and all(map(_is_number, value)), field, value, "[open, closed], or null")
-    elif field == "skills":
-        _require(isinstance(value, list) and all(isinstance(name, str) for name in value), field, value, "names")
-    elif field == "layout":
-        _require(
-            isinstance(value, list) and all(map(_is_component, value)),
-            field,
-            value,
-            "[component, width] pairs",
-        )
-        assert isinstance(value, list)
-        return tuple(map(tuple, value))
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_component(value: object) -> bool:
-    if not isinstance(value, list) or len(value) != 2:
-        return False
-    return isinstance(value[0], str) and isinstance(value[1], int) and not isinstance(value[1], bool)
+SHARED = ("range_policy", "rate_hz", "horizon", "chunk", "execute", "tracker")  # by the arms of one contract

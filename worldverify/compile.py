@@ -1,26 +1,38 @@
 """Plans to controls: what the actuators are told at each control step, or why a plan cannot be followed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.arm import Arm
+from worldverify.camera import Camera, view_of
+from worldverify.decode import Begin, Pose
+from worldverify.dense import dense_commands, part_of
 from worldverify.follow import follow
 from worldverify.kernels import kinematics, trajectory
-from worldverify.plan import Plan
+from worldverify.lowering import Lowered, lower
+from worldverify.plan import TIMED, Plan
 from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
 from worldverify.route import Start, waypoint_route
-from worldverify.skills import catalogue, skill_route
+from worldverify.skills import Catalogue, catalogue, skill_route
+from worldverify.task import Task
 
 Floats = NDArray[np.float64]
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 LARGEST = 1e6  # of a control without a range
 DENSEST = 4  # waypoints or skills for each control step
+
+
+class Compiled(NamedTuple):
+    """What the actuators are told, and what a person should know about how it came about."""
+
+    controls: Floats  # (T, nu)
+    warnings: tuple[str, ...] = ()
 
 
 def compile_plans(
@@ -31,31 +43,40 @@ def compile_plans(
     *,
     rate: float,
     horizon: float,
-) -> list[Floats | Refusal]:
-    """Controls (T, nu) of each plan at `rate` [Hz], T <= horizon [s] * rate, or the Refusal that says why not.
+    camera: Camera | None = None,
+) -> list[Compiled | Refusal]:
+    """Controls of each plan at `rate` [Hz], T <= `horizon` [s] * rate, or the Refusal that says why not.
 
-    `state` is (B, nstate), the integration state that each of the B plans starts from. A plan has the same controls,
-    bit for bit, alone and in any batch.
+    `state` is (B, nstate), the integration state that each of the B plans starts from; `camera` is the one that points
+    of an image are seen by. A plan has the same controls, bit for bit, alone and in any batch.
     """
     steps = round(horizon * rate)
-    results: dict[int, Floats | Refusal] = {}
-    routed = []
+    results: dict[int, Compiled | Refusal] = {}
+    dense: list[int] = []  # rows of numbers at a rate
+    routed: list[int] = []  # waypoints and skills
     commanded = _read(model, state, "ctrl") if any(plan.format != "ctrl" for plan in plans) else state
     for i, plan in enumerate(plans):
+        spec = plan.contract
         try:
-            if plan.format == "ctrl":
-                results[i] = _ctrl(model, plan, rate, steps)
+            if plan.format == "ctrl" or (spec is not None and spec.space == "ctrl"):
+                results[i] = Compiled(_ctrl(model, plan, rate, steps))
             elif arm is None:
                 raise Refusal("unknown_format", f"This scene has no arm for {plan.format}; write raw controls (ctrl).")
-            elif plan.format == "joint_position":
-                results[i] = _joint_position(model, arm, commanded[i], plan, rate, steps)
+            elif plan.format == "joint_position" and spec is None:
+                results[i] = Compiled(_joint_position(model, arm, commanded[i], plan, rate, steps))
             else:
-                routed.append(i)
+                (dense if spec is not None and spec.syntax in TIMED else routed).append(i)
         except Refusal as refusal:
             results[i] = refusal
-    if routed and arm is not None:
-        found = _routed(model, arm, state[routed], [plans[i] for i in routed], rate, steps)
-        results.update(zip(routed, found, strict=True))
+    if arm is not None and (dense or routed):
+        # What follows needs the arm's pose: looked up once for all plans that are not raw joint targets.
+        starts = _Starts(model, state, arm, camera)
+        for rows, follow_all in ((dense, _dense), (routed, _routed)):
+            fit = [i for i in rows if starts.fit[i]]
+            bad = Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
+            results.update({i: bad for i in rows if not starts.fit[i]})
+            if fit:
+                results.update(zip(fit, follow_all(starts, plans, fit, rate, steps), strict=True))
     return [results[i] for i in range(len(plans))]
 
 
@@ -136,50 +157,122 @@ def _held(plan: Plan, actions: Floats, rate: float, steps: int) -> Floats:
     return held
 
 
+def compile_for(task: Task, states: Floats, plans: Sequence[Plan]) -> list[Compiled | Refusal]:
+    """Controls of plans that were admitted by a task, each from its own state (B, nstate)."""
+    return compile_plans(
+        task.scene.model, states, task.arm, plans, rate=task.rate, horizon=task.horizon, camera=task.camera
+    )
+
+
+class _Starts:
+    """The arm in the states that the plans of a batch start from."""
+
+    def __init__(self, model: Any, state: Floats, arm: Arm, camera: Camera | None) -> None:
+        self.model, self.state, self.arm, self.camera = model, state, arm, camera
+        joints = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.joints]
+        self.fingers = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.finger_joints]
+        self.qpos, self.ctrl = _read(model, state, "qpos"), _read(model, state, "ctrl")
+        self.fit = np.all(np.isfinite(self.qpos), axis=-1) & np.all(np.isfinite(self.ctrl), axis=-1)
+        q = np.where(self.fit[:, None], self.qpos[:, joints], arm.home)
+        position, orientation = kinematics.tool_pose(q, *chain_of(arm))
+        self.gripper = np.array(
+            [_gripper(arm, self.qpos[i, self.fingers], self.ctrl[i]) if self.fit[i] else 0.0 for i in range(len(q))]
+        )
+        count = len(state)
+        span = arm.gripper_open - arm.gripper_closed
+        self.begin = Begin(
+            q=q,
+            tool=Pose(position, orientation),
+            opening=(self.gripper - arm.gripper_closed) / span,
+            base=Pose(np.broadcast_to(arm.base_pos, (count, 3)), np.broadcast_to(arm.base_quat, (count, 4))),
+            cameras=self._cameras(count),
+        )
+
+    def route_start(self, i: int) -> Start:
+        """Where the route of plan `i` starts."""
+        begin = self.begin
+        return Start(begin.q[i], begin.tool.position[i], begin.tool.orientation[i], float(self.gripper[i]))
+
+    def _cameras(self, count: int) -> dict[str, Pose]:
+        if self.camera is None:
+            return {}
+        data = mujoco.MjData(self.model)
+        position, orientation = np.zeros((count, 3)), np.zeros((count, 4))
+        for i in range(count):
+            mujoco.mj_setState(self.model, data, self.state[i], STATE)
+            view = view_of(self.model, data, self.camera)
+            position[i], orientation[i] = view.position, view.optical_quat
+        pose = Pose(position, orientation)
+        return {self.camera.name: pose, "task": pose}
+
+
+def _dense(
+    starts: _Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
+) -> list[Compiled | Refusal]:
+    """Rows of numbers at a rate, all plans of one contract together."""
+    pairs = [(spec, plans[i]) for i in rows if (spec := plans[i].contract) is not None]
+    some = list(rows)
+    made = dense_commands(starts.arm, part_of(starts.begin, some), starts.gripper[some], pairs, rate=rate, steps=steps)
+    return [
+        one
+        if isinstance(one, Refusal)
+        else Compiled(_as_controls(starts.model, starts.arm, starts.ctrl[i], one.commands), one.warnings)
+        for i, one in zip(rows, made, strict=True)
+    ]
+
+
 def _routed(
-    model: Any, arm: Arm, state: Floats, plans: Sequence[Plan], rate: float, steps: int
-) -> list[Floats | Refusal]:
+    starts: _Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
+) -> list[Compiled | Refusal]:
     """Waypoints and skills, all through the inverse kinematics together."""
-    joints = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.joints]
-    fingers = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.finger_joints]
-    qpos, ctrl = _read(model, state, "qpos"), _read(model, state, "ctrl")
-    fit = np.all(np.isfinite(qpos), axis=-1) & np.all(np.isfinite(ctrl), axis=-1)
-    q = np.where(fit[:, None], qpos[:, joints], arm.home)
-    chain = chain_of(arm)
-    position, orientation = kinematics.tool_pose(q, *chain)
-    home = kinematics.tool_pose(arm.home, *chain)
+    model, arm = starts.model, starts.arm
+    home = kinematics.tool_pose(arm.home, *chain_of(arm))
     data = mujoco.MjData(model)
-    names = catalogue(model, arm) if any(plan.format == "skills" for plan in plans) else None
-    results: dict[int, Floats | Refusal] = {}
-    starts, routes, places = [], [], []
-    for i, plan in enumerate(plans):
+    names = catalogue(model, arm)
+    results: dict[int, Compiled | Refusal] = {}
+    begun, routes, told, places = [], [], [], []
+    for i in rows:
         try:
-            if not fit[i]:
-                raise Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
-            if len(plan.actions) > DENSEST * steps:
+            plan, start = plans[i], starts.route_start(i)
+            lowered = _lowered(starts, plan, i, data, names)
+            count = len(lowered.waypoints or lowered.skills or ())
+            if count > DENSEST * steps:
+                what = "waypoints" if lowered.skills is None else "skills"
                 raise Refusal(
                     "too_many_steps",
-                    f"The plan has {len(plan.actions)} {plan.format}; the task has {steps} control steps, "
+                    f"The plan has {count} {what}; the task has {steps} control steps, "
                     f"enough for {DENSEST * steps} at most.",
                 )
-            start = Start(q[i], position[i], orientation[i], _gripper(arm, qpos[i, fingers], ctrl[i]))
-            actions: Any = plan.actions
-            if names is not None and plan.format == "skills":
-                mujoco.mj_setState(model, data, state[i], STATE)
+            if lowered.skills is not None:
+                mujoco.mj_setState(model, data, starts.state[i], STATE)
                 mujoco.mj_kinematics(model, data)
-                route = skill_route(start, actions, arm, home, model, data, names)
+                route = skill_route(start, lowered.skills, arm, home, model, data, names)
             else:
-                route = waypoint_route(start, actions, arm)
+                route = waypoint_route(start, lowered.waypoints or (), arm)
         except Refusal as refusal:
             results[i] = refusal
         else:
-            starts.append(start)
+            begun.append(start)
             routes.append(route)
+            told.append(lowered.warnings)
             places.append(i)
     if routes:
-        for i, found in zip(places, follow(arm, starts, routes, rate=rate, steps=steps), strict=True):
-            results[i] = found if isinstance(found, Refusal) else _as_controls(model, arm, ctrl[i], found)
-    return [results[i] for i in range(len(plans))]
+        found = follow(arm, begun, routes, rate=rate, steps=steps)
+        for i, warnings, one in zip(places, told, found, strict=True):
+            made = one if isinstance(one, Refusal) else _as_controls(model, arm, starts.ctrl[i], one)
+            results[i] = made if isinstance(made, Refusal) else Compiled(made, warnings)
+    return [results[i] for i in rows]
+
+
+def _lowered(starts: _Starts, plan: Plan, i: int, data: Any, names: Catalogue) -> Lowered:
+    """The waypoints or skills of a plan."""
+    actions: Any = plan.actions
+    if plan.contract is None:
+        return Lowered(None, actions) if plan.format == "skills" else Lowered(actions, None)
+    mujoco.mj_setState(starts.model, data, starts.state[i], STATE)
+    mujoco.mj_kinematics(starts.model, data)
+    begin = part_of(starts.begin, [i])
+    return lower(plan, plan.contract, begin, starts.model, data, starts.arm, names, starts.camera)
 
 
 def _gripper(arm: Arm, fingers: Floats, ctrl: Floats) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.compile import compile_plans
+from worldverify.action import ActionSpec
+from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.physics import Job, Outcome, Physics
 from worldverify.plan import Plan, admit, plan_id
@@ -52,6 +53,7 @@ class LocalVerifier:
         margins: Margins = "decided",
         history: Trace | None = None,
         watch: Watch | None = None,
+        format: str | ActionSpec | None = None,
     ) -> Verdicts:
         """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
         from trusted physics and is not checked as a start."""
@@ -64,10 +66,11 @@ class LocalVerifier:
         items = candidates(plans)
         states = _states(task, len(items), seed, state)
         seed = int(seed)
-        admitted = [_admitted(task, raw) for raw in items]
+        admitted = [_admitted(task, raw, format) for raw in items]
         starts = [None] * len(items) if history is not None else _start_faults(task, states)
         ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]
-        compiled = _compiled(task, states, ready)
+        made = _compiled(task, states, ready)
+        compiled = [one.controls if isinstance(one, Compiled) else one for one in made]
         compile_s = time.perf_counter() - clock
 
         outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
@@ -77,7 +80,10 @@ class LocalVerifier:
             plan = found if isinstance(found, Plan) else None
             request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)
             held = _too_short(task, compiled[i]) if options["scope"] == "plan" else None
-            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, held, options["scope"] == "chunk"))
+            one = made[i]
+            said = (*(plan.warnings if plan else ()), *(one.warnings if isinstance(one, Compiled) else ()))
+            said += () if held is None else (held,)
+            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, said, options["scope"] == "chunk"))
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
         return Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
 
@@ -137,8 +143,11 @@ def candidates(plans: Any) -> list[object]:
     if isinstance(plans, np.ndarray):
         if plans.ndim == 2:
             return [plans]
-        if plans.ndim != 3:
-            raise ValueError(f"An array of plans has shape (B, T, width), one plan (T, width); got {plans.shape}.")
+        if plans.ndim not in (3, 4):
+            raise ValueError(
+                f"An array of plans has shape (B, T, width), or (B, n, chunk, width); one plan (T, width); "
+                f"got {plans.shape}."
+            )
         return list(plans)
     try:
         return list(plans)
@@ -168,9 +177,9 @@ def _states(task: Task, plans: int, seed: int, state: Floats | Sequence[Floats] 
     return np.broadcast_to(states, (plans, nstate))
 
 
-def _admitted(task: Task, raw: object) -> Plan | Refusal:
+def _admitted(task: Task, raw: object, format: str | ActionSpec | None) -> Plan | Refusal:
     try:
-        return admit(raw, contracts=task.contracts, default_rate=task.rate, task=task.name)
+        return admit(raw, contracts=task.contracts, default_rate=task.rate, task=task.name, format=format)
     except Refusal as refusal:
         return refusal
 
@@ -191,13 +200,12 @@ def _start_faults(task: Task, states: Floats) -> list[Refusal | None]:
     return faults
 
 
-def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Floats | Refusal]:
-    compiled: dict[int, Floats | Refusal] = {i: p for i, p in enumerate(ready) if isinstance(p, Refusal)}
+def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Compiled | Refusal]:
+    compiled: dict[int, Compiled | Refusal] = {i: p for i, p in enumerate(ready) if isinstance(p, Refusal)}
     plans = {i: p for i, p in enumerate(ready) if isinstance(p, Plan)}
     if plans:
-        model, rows = task.scene.model, list(plans)
-        done = compile_plans(model, states[rows], task.arm, list(plans.values()), rate=task.rate, horizon=task.horizon)
-        compiled.update(zip(rows, done, strict=True))
+        rows = list(plans)
+        compiled.update(zip(rows, compile_for(task, states[rows], list(plans.values())), strict=True))
     return [compiled[i] for i in range(len(ready))]
 
 
@@ -213,10 +221,10 @@ def _verdict(
     plan: Plan | None,
     outcome: Outcome | Refusal,
     request: dict[str, Any],
-    held: str | None,
+    said: tuple[str, ...],
     chunk: bool,
 ) -> Verdict:
-    warnings = (*(plan.warnings if plan else ()), *((held,) if held else ()), *task.scene.warnings)
+    warnings = (*said, *task.scene.warnings)
     status: Status
     cause: Cause | None
     if isinstance(outcome, Refusal):

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import SKILLS, ActionSpec, ArgumentKind, did_you_mean
+from worldverify.action import SKILLS, ActionSpec, ArgumentKind
 from worldverify.describe import describe, shorten
+from worldverify.nearest import did_you_mean
 from worldverify.refusal import Refusal
 from worldverify.waypoint import Waypoint
 
@@ -18,6 +19,7 @@ LARGEST = 1e6  # no value of a plan is beyond it, in whatever unit
 GRIPPER_SLACK = 0.05  # of the opening; policies that succeed overshoot by this much
 NORM_SLACK = 1e-3  # of an orientation, as written with four digits
 NORM_EXACT = 1e-12  # nearer to 1 an orientation is left as it is, so that reading it again changes nothing
+TOKENS = (31744, 31999)  # the ids of OpenVLA's actions: decoding clips, so any other id would look like a full swing
 _PLAIN_NUMBERS = frozenset((float, int))
 
 
@@ -33,16 +35,32 @@ class Fields:
         self._rescaled: list[str] = []
 
     def array(self, value: object) -> NDArray[np.float64]:
-        """Actions of a fixed width.  (T, width)"""
-        if hasattr(value, "__array__"):
-            table = self._from_array(value)
-        else:
-            rows = [self._row(row, f"{self.path}[{index}]") for index, row in enumerate(self._actions(value))]
-            table = np.array(rows, dtype=np.float64)
-        self._check_table(table)
+        """Actions of a fixed width (T, width); of each chunk (n, chunk, width), those that are carried out."""
+        table = self.table(self._unchunked(value), self.spec.width, self.path)
+        self.check_length(len(table))
+        if self.spec.normalisation.encoding == "tokens_256":
+            self._check_tokens(table)
         table = self._clip_column(table)
         self._summarise()
         return table
+
+    def table(self, value: object, width: int, path: str) -> NDArray[np.float64]:
+        """Rows of finite numbers (T, width)."""
+        if hasattr(value, "__array__"):
+            table = self._from_array(value, width, path)
+        else:
+            if not isinstance(value, list | tuple):
+                raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be a list of actions.")
+            self.check_length(len(value))
+            rows = [self._row(row, width, f"{path}[{index}]") for index, row in enumerate(value)]
+            table = np.array(rows, dtype=np.float64)
+        self._check_table(table, path)
+        return table
+
+    def name(self, text: str, path: str) -> str:
+        """A name that a file can hold."""
+        check_unicode(text, path)
+        return text
 
     def waypoints(self, value: object) -> tuple[Waypoint, ...]:
         """Poses of the gripper."""
@@ -62,10 +80,11 @@ class Fields:
     def _actions(self, value: object) -> Sequence[object]:
         if not isinstance(value, list | tuple):
             raise Refusal("wrong_type", f"{self.path} is {describe(value)}; it must be a list of actions.")
-        self._check_length(len(value))
+        self.check_length(len(value))
         return value
 
-    def _check_length(self, count: int) -> None:
+    def check_length(self, count: int) -> None:
+        """Refuses a list of actions that is empty, or longer than any plan."""
         if count == 0:
             raise Refusal("empty", f"{self.path} is empty; {self.task} wants at least one action.")
         if count > self.spec.horizon:
@@ -74,11 +93,46 @@ class Fields:
                 f"{self.path} holds {count:,} actions; a plan holds at most {self.spec.horizon:,}.",
             )
 
-    def _row(self, row: object, path: str) -> list[float]:
+    def _unchunked(self, value: object) -> object:
+        """Chunks as one list of rows, each cut to the actions that are carried out before the next."""
+        chunk, execute = self.spec.chunk, self.spec.execute
+        if hasattr(value, "__array__"):
+            array = value if isinstance(value, np.ndarray) else self._as_array(value, self.path)
+            if array.ndim != 3 or chunk is None:
+                return array
+            if array.shape[1] != chunk:
+                raise Refusal("wrong_width", f"{self.path} is an array of shape {array.shape}; {self._wants_chunks()}")
+            return array[:, :execute].reshape(-1, array.shape[2])
+        if not _is_nested(value):
+            return value
+        assert isinstance(value, list | tuple)
+        rows: list[object] = []
+        for index, one in enumerate(value):
+            if chunk is None or not isinstance(one, list | tuple) or len(one) != chunk:
+                raise Refusal("wrong_width", f"{self.path}[{index}] is {describe(one)}; {self._wants_chunks()}")
+            rows += one[:execute]
+        return rows
+
+    def _wants_chunks(self) -> str:
+        if self.spec.chunk is None:
+            return f"{self.spec.name} is written in rows, not in chunks of rows."
+        return f"{self.spec.name} has chunks of {self.spec.chunk} actions of {self.spec.width} numbers."
+
+    def _check_tokens(self, table: NDArray[np.float64]) -> None:
+        wrong = (table != np.round(table)) | (table < TOKENS[0]) | (table > TOKENS[1])
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0].tolist()
+            raise Refusal(
+                "out_of_range",
+                f"{self.path}[{row}][{column}] is {table[row, column]:g}, which is no token of an action; "
+                f"they are {TOKENS[0]} to {TOKENS[1]}.",
+            )
+
+    def _row(self, row: object, width: int, path: str) -> list[float]:
         if not isinstance(row, list | tuple):
-            raise Refusal("wrong_type", f"{path} is {describe(row)}; {self._wants()}")
-        if len(row) != self.spec.width:
-            raise Refusal("wrong_width", f"{path} has {_values(len(row))}; {self._wants()}")
+            raise Refusal("wrong_type", f"{path} is {describe(row)}; {self._wants(width)}")
+        if len(row) != width:
+            raise Refusal("wrong_width", f"{path} has {_values(len(row))}; {self._wants(width)}")
         if _PLAIN_NUMBERS.issuperset(map(type, row)):  # the common case, without a path for each number
             try:
                 return list(map(float, row))
@@ -86,42 +140,49 @@ class Fields:
                 pass
         return [self._number(number, f"{path}[{index}]") for index, number in enumerate(row)]
 
-    def _from_array(self, value: object) -> NDArray[np.float64]:
+    def _as_array(self, value: object, path: str) -> NDArray[np.generic]:
         try:
-            array = value if isinstance(value, np.ndarray) else np.asarray(value)
+            array: NDArray[np.generic] = value if isinstance(value, np.ndarray) else np.asarray(value)
         except Exception as error:  # whatever another library's array raises
-            raise Refusal(
-                "wrong_type", f"{self.path} cannot be read as an array: {shorten(str(error), 100)}."
-            ) from None
+            raise Refusal("wrong_type", f"{path} cannot be read as an array: {shorten(str(error), 100)}.") from None
+        return array
+
+    def _from_array(self, value: object, width: int, path: str) -> NDArray[np.float64]:
+        array = self._as_array(value, path)
         if array.dtype.kind not in "fiu" or isinstance(array, np.ma.MaskedArray):
             kind = "masked" if isinstance(array, np.ma.MaskedArray) else f"of type {array.dtype}"
-            raise Refusal("wrong_type", f"{self.path} is an array {kind}; it must be a plain array of numbers.")
-        if array.ndim != 2 or array.shape[1] != self.spec.width:
-            raise Refusal("wrong_width", f"{self.path} is an array of shape {array.shape}; {self._wants('(T, width)')}")
-        self._check_length(len(array))
+            raise Refusal("wrong_type", f"{path} is an array {kind}; it must be a plain array of numbers.")
+        if array.ndim != 2 or array.shape[1] != width:
+            reason = f"{path} is an array of shape {array.shape}; {self._wants(width, '(T, width)')}"
+            raise Refusal("wrong_width", reason)
+        self.check_length(len(array))
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as not finite
             return np.array(array, dtype=np.float64)
 
-    def _check_table(self, table: NDArray[np.float64]) -> None:
-        if not np.isfinite(table).all():
-            row, column = np.argwhere(~np.isfinite(table))[0].tolist()
-            self._number(float(table[row, column]), f"{self.path}[{row}][{column}]")
-        if (np.abs(table) > LARGEST).any():
-            row, column = np.argwhere(np.abs(table) > LARGEST)[0].tolist()
-            self._number(float(table[row, column]), f"{self.path}[{row}][{column}]")
+    def _check_table(self, table: NDArray[np.float64], path: str) -> None:
+        for wrong in (~np.isfinite(table), np.abs(table) > LARGEST):
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0].tolist()
+                self._number(float(table[row, column]), f"{path}[{row}][{column}]")
 
     def _clip_column(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        if "gripper" not in self.spec.columns:
+        """The gripper's column within its range, where its numbers are not scaled."""
+        scale = self.spec.normalisation
+        if self.spec.gripper is None:
             return table
         column = self.spec.columns.index("gripper")
-        assert self.spec.gripper is not None
-        outside = (table[:, column] < min(self.spec.gripper)) | (table[:, column] > max(self.spec.gripper))
+        scaled = scale.kind != "none" and (scale.mask is None or scale.mask[column])
+        if scaled or scale.encoding != "numbers":
+            return table
+        outside = (table[:, column] < self.spec.gripper.low) | (table[:, column] > self.spec.gripper.high)
         for row in np.flatnonzero(outside).tolist():
             table[row, column] = self._gripper(float(table[row, column]), f"{self.path}[{row}][{column}]")
         return table
 
-    def _wants(self, shape: str = "") -> str:
+    def _wants(self, width: int, shape: str = "") -> str:
         columns = self.spec.columns
+        if width != len(columns):
+            return f"{self.spec.name} wants {width} numbers."
         named = ", ".join(columns) if len(columns) <= 12 else f"{columns[0]} to {columns[-1]}"
         if shape:
             return f"{self.task} wants shape {shape} with width {len(columns)}: {named}."
@@ -241,10 +302,10 @@ class Fields:
     def _gripper(self, value: float, path: str) -> float:
         """The value within what open and closed span."""
         assert self.spec.gripper is not None
-        low, high = min(self.spec.gripper), max(self.spec.gripper)
+        low, high = self.spec.gripper.low, self.spec.gripper.high
         slack = GRIPPER_SLACK * (high - low)
         if not low - slack <= value <= high + slack:
-            is_open, is_closed = self.spec.gripper
+            is_open, is_closed = self.spec.gripper.open, self.spec.gripper.closed
             raise Refusal(
                 "out_of_range",
                 f"{path} is {value:g}; the gripper is {is_closed:g} closed to {is_open:g} open.",
@@ -287,6 +348,12 @@ def _object(value: object, path: str, known: Mapping[str, object]) -> dict[str, 
         if key not in known:
             raise Refusal("unknown_key", f"{path} has the unknown key {shorten(key)}. {did_you_mean(key, known)}")
     return value
+
+
+def _is_nested(value: object) -> bool:
+    """Whether a value is a list of lists of lists."""
+    inner = value[0] if isinstance(value, list | tuple) and value else None
+    return isinstance(inner, list | tuple) and bool(inner) and isinstance(inner[0], list | tuple)
 
 
 def _values(count: int) -> str:

@@ -27,19 +27,11 @@ def read(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: str = 
     is refused and not skipped as prose. `wanted` says what is read, for the sentence where nothing was found.
     Takes time linear in the length of the text. Raises Refusal.
     """
-    text = _as_text(text)
+    text = as_text(text)
     strict = _strict_json(text)
     if isinstance(strict, dict) and is_plan(strict):
         return Reading(strict, ())
-    shown, thought = _without_thoughts(text)
-    found = list(_scan(shown))
-    broken = [item for item in found if item.error is not None and is_plan(item.value)]
-    plans = [item for item in found if item.error is None and is_plan(item.value)]
-    cut = [item for item in found if item.error is not None and item.error.code == "truncated"]
-    if broken or cut:
-        raise _as_refusal(shown, (broken or cut)[0], beside="Keep only the plan that is whole." if plans else "")
-    if not plans:
-        raise _no_plan(shown, found, wanted)
+    shown, thought, plans = _plans(text, is_plan, wanted)
     first = plans[0]
     contents = {_canonical(item.value) for item in plans}
     if len(contents) > 1:
@@ -56,7 +48,33 @@ def read(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: str = 
     return Reading(first.value, tuple(warnings))
 
 
-def _as_text(text: str | bytes) -> str:
+def read_all(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: str = "") -> Reading:
+    """Every value in `text` for which `is_plan` holds, as a list in their order: plans that follow one another.
+
+    As strict as `read` with what is broken: a part that cannot be read makes the whole unreadable. Raises Refusal.
+    """
+    shown, thought, plans = _plans(as_text(text), is_plan, wanted)
+    notes = dict.fromkeys(note for item in plans for note in item.notes)
+    warnings = [*([thought] if thought else []), *notes, *_warnings_on_surroundings(shown, plans)]
+    return Reading([item.value for item in plans], tuple(warnings))
+
+
+def _plans(text: str, is_plan: Callable[[object], bool], wanted: str) -> tuple[str, str, list["_Item"]]:
+    """The text without thoughts, a warning on them, and the plans in it, at least one."""
+    shown, thought = _without_thoughts(text)
+    found = list(_scan(shown))
+    broken = [item for item in found if item.error is not None and is_plan(item.value)]
+    plans = [item for item in found if item.error is None and is_plan(item.value)]
+    cut = [item for item in found if item.error is not None and item.error.code == "truncated"]
+    if broken or cut:
+        raise _as_refusal(shown, (broken or cut)[0], beside="Keep only the plan that is whole." if plans else "")
+    if not plans:
+        raise _no_plan(shown, found, wanted)
+    return shown, thought, plans
+
+
+def as_text(text: str | bytes) -> str:
+    """The text of a model, if it can be read at all. Raises Refusal."""
     if len(text) > MAX_TEXT:
         raise Refusal(
             "too_long",

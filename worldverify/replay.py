@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.compile import compile_plans
+from worldverify.compile import compile_for
 from worldverify.judge import Finding, atom_margins, judge
 from worldverify.kernels.engine import Engine, EngineInfo, Samples
 from worldverify.kernels.mujoco_cpu import MujocoEngine
@@ -134,9 +134,10 @@ def run_again(task: Task, verdict: Verdict) -> Run | None:
         task.scene.check_start(state)
     except Refusal:
         return None
-    (controls,) = compile_plans(task.scene.model, state[None], task.arm, [plan], rate=task.rate, horizon=task.horizon)
-    if isinstance(controls, Refusal):
+    (made,) = compile_for(task, state[None], [plan])
+    if isinstance(made, Refusal):
         return None
+    controls = made.controls
     model = task.scene.model
     run = _run(task, MujocoEngine(model, 1, threads=1), state, controls, verdict)
     if not run.agrees:  # judged with more memory, as a plan is whose contacts did not fit

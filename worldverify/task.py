@@ -10,9 +10,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify import action
+from worldverify import contracts as formats
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
+from worldverify.camera import Camera
 from worldverify.card import scene_lines, task_card
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
@@ -40,6 +41,7 @@ class Task:
     rate: float  # Hz, actions a second; 1/rate is a whole number of physics steps
     contracts: Mapping[str, ActionSpec]  # format name -> contract; the first of fixed width is what "actions" means
     arm: Arm | None = None
+    camera: Camera | None = None  # that the model sees the scene by, and that points of an image are lifted with
     randomise: Randomise | None = None
     good: Plan | None = None  # passes
     bad: Mapping[str, Plan] = field(default_factory=dict)  # requirement -> a plan that fails only it
@@ -138,7 +140,7 @@ class Task:
         scene = build_scene(mjspec, parsed, keyframe=keyframe)
         if scene.model.nu == 0:
             raise Refusal("bad_model", "The model has no actuators, so a plan could not do anything.", "model")
-        contracts = {"ctrl": action.ctrl(int(scene.model.nu), rate)}
+        contracts = {"ctrl": formats.ctrl(int(scene.model.nu), rate)}
         admitted = {key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()}
         return cls(
             name=name or label,

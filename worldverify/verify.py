@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.action import ActionSpec
 from worldverify.local import LocalVerifier, Watch
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
@@ -28,6 +29,7 @@ def verify(
     impl: str | None = None,
     threads: int | None = None,
     watch: Watch | None = None,
+    format: str | ActionSpec | None = None,
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -37,7 +39,8 @@ def verify(
     whole spec over the horizon; "chunk" judges the guards (requirements that begin with `always`) over each plan's own
     length and reports the other requirements as progress. margins: "decided" gives them at the first sample that
     decides, "full" at the horizon. threads: None for every CPU this process may use. watch(done, total) is told of the
-    physics steps done.
+    physics steps done. format: what the candidates mean that do not say it themselves: the name of a preset
+    (`worldverify.presets`) or an ActionSpec.
 
     Raises ValueError for an unknown task, option or a state of the wrong shape, and for on="gpu", which this version
     cannot do.
@@ -45,7 +48,9 @@ def verify(
     check_engine_choice(on, engine, impl)
     verifier = LocalVerifier(threads=threads)
     try:
-        return verifier.verify(task, plans, seed=seed, state=state, scope=scope, margins=margins, watch=watch)
+        return verifier.verify(
+            task, plans, seed=seed, state=state, scope=scope, margins=margins, watch=watch, format=format
+        )
     finally:
         verifier.close()
 

@@ -1,0 +1,139 @@
+"""The contracts of worldverify's own formats."""
+
+from collections.abc import Sequence
+
+from worldverify.action import MAX_ACTIONS, PLAIN, ActionSpec, Gripper
+
+OPENING = Gripper(open=1.0, closed=0.0, low=0.0, high=1.0, mode="absolute", threshold=None, step=None, hold_steps=0)
+
+
+def ctrl(nu: int, rate_hz: float) -> ActionSpec:
+    """Raw controls of the model, one number for each of its `nu` actuators."""
+    return ActionSpec(
+        name="ctrl",
+        version="1",
+        syntax="rows",
+        space="ctrl",
+        layout=(("ctrl", nu),),
+        representation=(("ctrl", "absolute"),),
+        position_unit="actuator",
+        rotation="none",
+        rotation_unit="none",
+        rotation_side="none",
+        rotation_sign=1,
+        rotation_limit=None,
+        frame="none",
+        ranges=(),
+        range_policy="reject",
+        gripper=None,
+        rate_hz=rate_hz,
+        horizon=MAX_ACTIONS,
+        chunk=None,
+        execute=None,
+        normalisation=PLAIN,
+        tracker="direct",
+        controller=None,
+        settle=None,
+        skills=(),
+        image=None,
+        arms=(),
+    )
+
+
+def joint_position(joints: Sequence[str], rate_hz: float) -> ActionSpec:
+    """Absolute targets of the joints in rad, then the gripper: 0 closed, 1 open."""
+    return ActionSpec(
+        name="joint_position",
+        version="1",
+        syntax="rows",
+        space="joint",
+        layout=(*((joint, 1) for joint in joints), ("gripper", 1)),
+        representation=tuple((joint, "absolute") for joint in joints),
+        position_unit="rad",
+        rotation="none",
+        rotation_unit="none",
+        rotation_side="none",
+        rotation_sign=1,
+        rotation_limit=None,
+        frame="none",
+        ranges=(),
+        range_policy="reject",
+        gripper=OPENING,
+        rate_hz=rate_hz,
+        horizon=MAX_ACTIONS,
+        chunk=None,
+        execute=None,
+        normalisation=PLAIN,
+        tracker="joint_pd",
+        controller=None,
+        settle=None,
+        skills=(),
+        image=None,
+        arms=(),
+    )
+
+
+def ee_waypoints() -> ActionSpec:
+    """Absolute poses of the tool frame in the world, in m, and the gripper: 0 closed, 1 open."""
+    return ActionSpec(
+        name="ee_waypoints",
+        version="1",
+        syntax="waypoints",
+        space="eef",
+        layout=(("position", 3), ("rotation", 4), ("gripper", 1)),
+        representation=(("position", "absolute"), ("rotation", "absolute")),
+        position_unit="m",
+        rotation="quat_wxyz",
+        rotation_unit="none",
+        rotation_side="none",
+        rotation_sign=1,
+        rotation_limit=None,
+        frame="world",
+        ranges=(),
+        range_policy="reject",
+        gripper=OPENING,
+        rate_hz=None,
+        horizon=MAX_ACTIONS,
+        chunk=None,
+        execute=None,
+        normalisation=PLAIN,
+        tracker="ik",
+        controller=None,
+        settle=None,
+        skills=(),
+        image=None,
+        arms=(),
+    )
+
+
+def skills(names: Sequence[str]) -> ActionSpec:
+    """Calls of named skills; positions are absolute, in the world, in m."""
+    return ActionSpec(
+        name="skills",
+        version="1",
+        syntax="skills",
+        space="skill",
+        layout=(),
+        representation=(("position", "absolute"),),
+        position_unit="m",
+        rotation="quat_wxyz",
+        rotation_unit="none",
+        rotation_side="none",
+        rotation_sign=1,
+        rotation_limit=None,
+        frame="world",
+        ranges=(),
+        range_policy="reject",
+        gripper=None,
+        rate_hz=None,
+        horizon=MAX_ACTIONS,
+        chunk=None,
+        execute=None,
+        normalisation=PLAIN,
+        tracker="ik",
+        controller=None,
+        settle=None,
+        skills=tuple(names),
+        image=None,
+        arms=(),
+    )

@@ -1,0 +1,85 @@
+"""The contract that a plan names: one of the task's own formats, a preset, or a contract written out."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from worldverify.action import ActionSpec
+from worldverify.action_check import field_from_json
+from worldverify.describe import describe, shorten
+from worldverify.nearest import did_you_mean
+from worldverify.presets import AMBIGUOUS, PRESETS, preset
+from worldverify.refusal import Refusal
+
+
+def contract_of(
+    format: object, changes: object, contracts: Mapping[str, ActionSpec], task: str
+) -> tuple[ActionSpec, bool]:
+    """The contract that a line means by its "format" and "contract", and whether it is one of the task's own.
+
+    `changes` are fields of the contract by name, or all of them if `format` names no preset. Raises Refusal.
+    """
+    if isinstance(format, ActionSpec):
+        return _complete(format, task), contracts.get(format.name) == format
+    if not isinstance(format, str):
+        raise Refusal("wrong_type", f'"format" is {describe(format)}; it must be the name of a format.')
+    if changes is not None and not isinstance(changes, Mapping):
+        raise Refusal("wrong_type", f'"contract" is {describe(changes)}; it must be an object of contract fields.')
+    base = contracts.get(format)
+    if not changes and base is not None:
+        return _complete(base, task), True
+    try:
+        if base is None and format not in PRESETS and changes and "layout" in changes:
+            written = ActionSpec.from_json(changes)
+            if written.name != format:
+                raise ValueError(f"The contract is named {written.name!r}, but the plan's format is {format!r}.")
+            return _complete(written, task), False
+        base = _named(format, contracts, task) if base is None else base
+        if changes:
+            base = _changed(base, changes)
+    except Refusal:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refusal("bad_contract", " ".join(str(error).split())) from None
+    return _complete(base, task), False
+
+
+def overrides_of(spec: ActionSpec) -> dict[str, object]:
+    """The fields in which a contract differs from the preset of its name, as JSON; all of them if there is none."""
+    written = spec.to_json()
+    if spec.name not in PRESETS:
+        return written
+    base = preset(spec.name).to_json()
+    return {key: value for key, value in written.items() if value != base[key]}
+
+
+def _named(format: str, contracts: Mapping[str, ActionSpec], task: str) -> ActionSpec:
+    if format in AMBIGUOUS:
+        names = " or ".join(AMBIGUOUS[format])
+        raise Refusal("unknown_format", f"The format {format!r} could mean {names}. Name the one that is meant.")
+    if format not in PRESETS:
+        hint = did_you_mean(format, [*contracts, *PRESETS])
+        raise Refusal("unknown_format", f"The format {shorten(format)} is not read by {task}. {hint}")
+    return preset(format)
+
+
+def _changed(base: ActionSpec, changes: Mapping[object, object]) -> ActionSpec:
+    known = {field.name: None for field in fields(ActionSpec)}
+    values = {field.name: getattr(base, field.name) for field in fields(ActionSpec)}
+    for key, value in changes.items():
+        if key not in known:
+            raise Refusal("bad_contract", f"Unknown field {shorten(key)} of a contract. {did_you_mean(key, known)}")
+        values[str(key)] = field_from_json(str(key), value)
+    if values["name"] != base.name:
+        raise Refusal("bad_contract", f"A changed contract keeps its name, {base.name!r}.")
+    return ActionSpec(**values)
+
+
+def _complete(spec: ActionSpec, task: str) -> ActionSpec:
+    if spec.needs_statistics:
+        kind = spec.normalisation.kind
+        raise Refusal(
+            "missing_statistics",
+            f"{spec.name} is normalised ({kind}), and no preset guesses its statistics. Give those of the checkpoint's "
+            'data set in the contract ("normalisation"), or the kind "none" if the numbers are un-normalised already.',
+        )
+    return spec

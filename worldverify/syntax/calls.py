@@ -1,0 +1,5 @@
+"""Calls."""
+
+from worldverify.syntax.form import Form
+
+FORMS: dict[str, Form] = {}
