@@ -17,6 +17,7 @@ ROTATIONS = {
     "quat_xyzw": 4,
     "rot6d_interleaved": 6,
     "rot6d_contiguous": 6,
+    "rot6d_rows": 6,
 }
 
 _TINY = 1e-12  # below this an angle has no direction worth dividing by
@@ -140,6 +141,8 @@ def to_quaternion(kind: str, numbers: Array) -> Array:
         return _unit(numbers)
     if kind == "quat_xyzw":
         return _unit(xp.concat([numbers[..., 3:], numbers[..., :3]], axis=-1))
+    if kind == "rot6d_rows":  # the first two columns of the inverse
+        return conjugate(from_rot6d(numbers, interleaved=False))
     return from_rot6d(numbers, interleaved=kind == "rot6d_interleaved")
 
 
@@ -157,6 +160,8 @@ def from_quaternion(kind: str, quat: Array) -> Array:
         return quat
     if kind == "quat_xyzw":
         return xp.concat([quat[..., 1:], quat[..., :1]], axis=-1)
+    if kind == "rot6d_rows":
+        return to_rot6d(conjugate(quat), interleaved=False)
     return to_rot6d(quat, interleaved=kind == "rot6d_interleaved")
 
 

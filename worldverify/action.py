@@ -22,6 +22,7 @@ Rotation = Literal[
     "quat_xyzw",
     "rot6d_interleaved",
     "rot6d_contiguous",
+    "rot6d_rows",
 ]
 RotationUnit = Literal["none", "rad", "deg"]
 Side = Literal["none", "left", "right"]  # left: the turn is about the axes of the frame; right: about the tool's own
@@ -70,7 +71,7 @@ class Gripper(NamedTuple):
     low: float  # the least value that may be written
     high: float  # the greatest
     mode: GripperMode  # the opening itself, a change of it, or its sign with 0 for "as it is"
-    threshold: float | None  # values on either side of it mean open or closed; None: what is between counts
+    threshold: float | None  # absolute: what lies on either side means open or closed; relative: less holds no longer
     step: float | None  # of the whole way that the gripper goes in one action (sign_hold); None: all of it
     hold_steps: int  # actions for which a relative command stays in force
 

@@ -19,6 +19,7 @@ WIDTHS = {
     "quat_xyzw": 4,
     "rot6d_interleaved": 6,
     "rot6d_contiguous": 6,
+    "rot6d_rows": 6,
 }
 IN_ANGLES = ("yaw", "rpy", "euler_XYZ", "axis_angle")
 UNITS = {
@@ -137,10 +138,10 @@ def _check_gripper(spec: ActionSpec) -> None:
     modes = get_args(action.GripperMode)
     _require(gripper.mode in modes, "gripper", gripper.mode, f"of a mode among {', '.join(modes)}")
     _require(
-        gripper.threshold is None or (gripper.mode == "absolute" and _is_finite(gripper.threshold)),
+        gripper.threshold is None or (gripper.mode != "sign_hold" and _is_finite(gripper.threshold)),
         "gripper",
         gripper.threshold,
-        "without a threshold unless its mode is absolute",
+        "without a threshold if its mode is sign_hold",
     )
     stepped = gripper.step is None or (gripper.mode == "sign_hold" and 0 < gripper.step <= 1)
     _require(stepped, "gripper", gripper.step, "of a step within (0, 1] for sign_hold, else None")

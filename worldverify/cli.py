@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"worldverify {VERSION}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_tasks, _add_verify, _add_replay, _add_doctor):
+    for add in (_add_demo, _add_tasks, _add_formats, _add_decode, _add_verify, _add_replay, _add_doctor):
         add(commands)
     return whole
 
@@ -66,6 +66,33 @@ def _add_tasks(commands: Any) -> None:
     tasks.add_argument("--seed", type=_whole(0), default=0, help="which start the prompt describes (%(default)s)")
 
 
+def _add_formats(commands: Any) -> None:
+    formats = _command(commands, "formats", _formats, "list the formats of plans, or show what one of them means")
+    formats.add_argument("name", metavar="NAME", nargs="?", help="show this preset")
+    formats.add_argument("--json", action="store_true", help="the contracts as JSON")
+
+
+def _add_decode(commands: Any) -> None:
+    decode = _command(commands, "decode", _decode, "show what plans mean, without simulating them")
+    decode.epilog = "Exit status: 0 every plan means something; 1 some are refused; 2 wrong usage."
+    decode.add_argument("plans", metavar="FILE", nargs="+", help="as for verify; .npy too if --format is given")
+    _add_contract(decode)
+    decode.add_argument("--task", metavar="TASK", help="also show where the plans take the arm of this task")
+    decode.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
+    decode.add_argument("--json", action="store_true", help="one JSON object a plan")
+
+
+def _add_contract(command: argparse.ArgumentParser) -> None:
+    """The options that say what plans mean that do not say it themselves."""
+    command.add_argument("--format", metavar="NAME", help="what the plans mean; worldverify formats lists the names")
+    command.add_argument("--contract", metavar="FILE.json", help="fields of the contract that differ from the preset's")
+    command.add_argument(
+        "--stats",
+        metavar="FILE[:KEY]",
+        help="statistics that the preset needs, as training code writes them, or 'applied' if they are undone already",
+    )
+
+
 def _add_verify(commands: Any) -> None:
     verify = _command(commands, "verify", _verify, "judge plans by simulating them")
     verify.epilog = (
@@ -78,6 +105,7 @@ def _add_verify(commands: Any) -> None:
         nargs="+",
         help=".jsonl: one plan a line; any other file: one text as a model wrote it; -: lines on the standard input",
     )
+    _add_contract(verify)
     verify.add_argument("--on", choices=("cpu", "auto", "gpu"), default="auto", help="where to simulate (%(default)s)")
     verify.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
     verify.add_argument("--json", metavar="OUT.jsonl", help="write one verdict line a plan; - is the standard output")
@@ -139,8 +167,31 @@ def _tasks(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _formats(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.formatlist import all_formats, formats_as_json, one_format
+
+    if arguments.json:
+        print(formats_as_json(arguments.name))
+    else:
+        print(all_formats() if arguments.name is None else one_format(arguments.name))
+    return DONE
+
+
+def _decode(arguments: argparse.Namespace) -> int:
+    _need_simulator()
+    from worldverify.declaring import declared_contract
+    from worldverify.decoding import decode_files
+
+    task = None if arguments.task is None else find_task(arguments.task)
+    format = declared_contract(arguments.format, arguments.contract, arguments.stats, task)
+    whole = decode_files(arguments.plans, format, task, seed=arguments.seed, as_json=arguments.json)
+    return DONE if whole else NOT_ALL
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     _need_simulator()
+    from worldverify.declaring import declared_contract
     from worldverify.judging import Wanted, judge_files
     from worldverify.verify import check_engine_choice
 
@@ -148,14 +199,16 @@ def _verify(arguments: argparse.Namespace) -> int:
         check_engine_choice(arguments.on, None, None)
     except ValueError as error:
         raise UsageError(str(error).replace("on=", "--on ").replace("'", "")) from None
+    task = find_task(arguments.task)
     wanted = Wanted(
+        format=declared_contract(arguments.format, arguments.contract, arguments.stats, task),
         seed=arguments.seed,
         margins=arguments.margins,
         threads=arguments.threads,
         json=arguments.json,
         report=arguments.report,
     )
-    return NOT_ALL if judge_files(find_task(arguments.task), arguments.plans, wanted) else DONE
+    return NOT_ALL if judge_files(task, arguments.plans, wanted) else DONE
 
 
 def _replay(arguments: argparse.Namespace) -> int:

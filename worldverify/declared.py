@@ -7,8 +7,11 @@ from worldverify.action import ActionSpec
 from worldverify.action_check import field_from_json
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
-from worldverify.presets import AMBIGUOUS, PRESETS, preset
+from worldverify.presets import AMBIGUOUS, PRESETS, parameters, preset
 from worldverify.refusal import Refusal
+from worldverify.statistics import APPLIED, with_statistics
+
+STATISTICS = "statistics"  # beside the fields of a contract: what its normalisation still needs
 
 
 def contract_of(
@@ -16,7 +19,8 @@ def contract_of(
 ) -> tuple[ActionSpec, bool]:
     """The contract that a line means by its "format" and "contract", and whether it is one of the task's own.
 
-    `changes` are fields of the contract by name, or all of them if `format` names no preset. Raises Refusal.
+    `changes` are fields of the contract by name, or all of them if `format` names no preset; "statistics" are those
+    that its normalisation still needs. Raises Refusal.
     """
     if isinstance(format, ActionSpec):
         return _complete(format, task), contracts.get(format.name) == format
@@ -33,7 +37,10 @@ def contract_of(
             if written.name != format:
                 raise ValueError(f"The contract is named {written.name!r}, but the plan's format is {format!r}.")
             return _complete(written, task), False
-        base = _named(format, contracts, task) if base is None else base
+        own = parameters(format) if base is None and format in PRESETS else ()
+        chosen = {key: value for key, value in (changes or {}).items() if key in own}
+        base = _named(format, contracts, task, chosen) if base is None else base
+        changes = {key: value for key, value in (changes or {}).items() if key not in own}
         if changes:
             base = _changed(base, changes)
     except Refusal:
@@ -52,26 +59,31 @@ def overrides_of(spec: ActionSpec) -> dict[str, object]:
     return {key: value for key, value in written.items() if value != base[key]}
 
 
-def _named(format: str, contracts: Mapping[str, ActionSpec], task: str) -> ActionSpec:
+def _named(format: str, contracts: Mapping[str, ActionSpec], task: str, chosen: Mapping[str, object]) -> ActionSpec:
     if format in AMBIGUOUS:
         names = " or ".join(AMBIGUOUS[format])
         raise Refusal("unknown_format", f"The format {format!r} could mean {names}. Name the one that is meant.")
     if format not in PRESETS:
         hint = did_you_mean(format, [*contracts, *PRESETS])
         raise Refusal("unknown_format", f"The format {shorten(format)} is not read by {task}. {hint}")
-    return preset(format)
+    return preset(format, **chosen)
 
 
 def _changed(base: ActionSpec, changes: Mapping[object, object]) -> ActionSpec:
     known = {field.name: None for field in fields(ActionSpec)}
     values = {field.name: getattr(base, field.name) for field in fields(ActionSpec)}
     for key, value in changes.items():
+        if key == STATISTICS:
+            continue
         if key not in known:
-            raise Refusal("bad_contract", f"Unknown field {shorten(key)} of a contract. {did_you_mean(key, known)}")
+            raise Refusal(
+                "bad_contract", f"Unknown field {shorten(key)} of a contract. {did_you_mean(key, [*known, STATISTICS])}"
+            )
         values[str(key)] = field_from_json(str(key), value)
     if values["name"] != base.name:
         raise Refusal("bad_contract", f"A changed contract keeps its name, {base.name!r}.")
-    return ActionSpec(**values)
+    changed = ActionSpec(**values)
+    return with_statistics(changed, changes[STATISTICS]) if STATISTICS in changes else changed
 
 
 def _complete(spec: ActionSpec, task: str) -> ActionSpec:
@@ -80,6 +92,7 @@ def _complete(spec: ActionSpec, task: str) -> ActionSpec:
         raise Refusal(
             "missing_statistics",
             f"{spec.name} is normalised ({kind}), and no preset guesses its statistics. Give those of the checkpoint's "
-            'data set in the contract ("normalisation"), or the kind "none" if the numbers are un-normalised already.',
+            f'data set, or {APPLIED!r} if the numbers are un-normalised already: "contract": {{"{STATISTICS}": ...}} '
+            "in a line of a plans file, --stats on the command line, worldverify.statistics.with_statistics in Python.",
         )
     return spec

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import CAMERA, ActionSpec, Gripper
+from worldverify.action_check import IN_ANGLES
 from worldverify.kernels import actions as kernel
 from worldverify.kernels import rotation
 from worldverify.kernels.affine import running_sum
@@ -110,7 +111,7 @@ def poses(spec: ActionSpec, actions: Floats, begin: Begin) -> Poses:
         axes = cameras[name]
     kinds = dict(spec.representation)
     still = np.zeros_like(shift)
-    level = np.zeros((*shift.shape[:-1], 4)) + (1.0, 0.0, 0.0, 0.0)
+    level = np.broadcast_to((1.0, 0.0, 0.0, 0.0), (*shift.shape[:-1], 4))
     absolute = kinds["position"] == "absolute"
     if axes is not None:
         shift = rotation.rotate(axes.orientation[:, None], shift)
@@ -134,7 +135,7 @@ def poses(spec: ActionSpec, actions: Floats, begin: Begin) -> Poses:
         moves = shift if kinds["position"] == kind else still
         turned = turn if turn is not None and kinds.get("rotation") == kind else level
         found[kind] = _followed(spec, kind, moves, turned, begin.tool, side=side, tool=tool)
-    orientation = level * 0.0 + begin.tool.orientation[:, None]
+    orientation = np.broadcast_to(begin.tool.orientation[:, None], level.shape)
     if turn is not None:
         orientation = found[kinds["rotation"]][1]
     opening = None if spec.gripper is None else openings(spec.gripper, values["gripper"], begin.opening)
@@ -255,13 +256,14 @@ def turns(spec: ActionSpec, value: Floats) -> Floats:
         down = np.zeros(about_z.shape) + DOWN
         quat: Floats = rotation.multiply(about_z, down)
         return quat
-    if spec.rotation.startswith("quat") or spec.rotation.startswith("rot6d"):
-        _check_turns(spec, value)
-        quat = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(value))
-        if spec.rotation.startswith("quat"):
-            quat = rotation.normalise(quat)
-    else:
-        quat = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(value * RADIANS[spec.rotation_unit]))
+    if spec.rotation in IN_ANGLES:  # the source changes the sign and the length of the numbers, not of the turn
+        numbers = value * (RADIANS[spec.rotation_unit] * spec.rotation_sign)
+        if spec.rotation_limit is not None:
+            numbers = kernel.clip_norm(numbers, spec.rotation_limit)
+        turned: Floats = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(numbers))
+        return turned
+    _check_turns(spec, value)
+    quat = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(value))
     if spec.rotation_sign < 0:
         quat = rotation.conjugate(quat)
     if spec.rotation_limit is not None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from worldverify.action import ActionSpec
 from worldverify.local import LocalVerifier
 from worldverify.outputs import Output, ready_folder
-from worldverify.plansfile import read_plans
+from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
 from worldverify.table import count_line, printable, verdict_lines
@@ -38,11 +39,12 @@ class Wanted:
     threads: int | None = None
     json: str | None = None  # file for verdict lines, "-" for the standard output
     report: str | None = None  # folder
+    format: ActionSpec | None = None  # of plans that name none
 
 
 def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:
     """Judge the plans in files; whether some could not be judged for a reason that is neither theirs nor the task's."""
-    return judge_plans(task, [plan for path in paths for plan in _read(path)], wanted)
+    return judge_plans(task, plans_of(paths, declared=wanted.format is not None), wanted)
 
 
 def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
@@ -52,7 +54,13 @@ def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
         began = time.perf_counter()
         with Progress("Judging") as progress:
             verdicts = verify(
-                task, plans, seed=wanted.seed, margins=wanted.margins, threads=wanted.threads, watch=progress
+                task,
+                plans,
+                seed=wanted.seed,
+                margins=wanted.margins,
+                threads=wanted.threads,
+                watch=progress,
+                format=wanted.format,
             )
         took_s = time.perf_counter() - began
         lines = "".join(json.dumps(v.to_json(), allow_nan=False) + "\n" for v in verdicts)
@@ -102,26 +110,6 @@ def replay_file(
     listed = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
     print(f"\n{len(found)} verdict{'' if len(found) == 1 else 's'} replayed: {listed}.")
     return counts["same"] == len(found)
-
-
-def _read(path: str) -> list[Any]:
-    """The candidates of one PLANS argument."""
-    try:
-        if path == "-":
-            with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder, "stdin.jsonl")
-                copy.write_bytes(sys.stdin.buffer.read())
-                found = read_plans(copy)
-        else:
-            found = read_plans(path)
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: name the files in it, for example {path.rstrip('/')}/*.txt.") from None
-    except OSError as error:
-        raise cannot_read(path, error) from None
-    if not found:
-        name = "The standard input" if path == "-" else path
-        raise UsageError(f'{name} holds no plans: write one JSON object a line, such as {{"id": ..., "text": ...}}.')
-    return found
 
 
 def _outputs(wanted: Wanted, files: ExitStack) -> list[Output]:

@@ -17,11 +17,12 @@ Candidate: TypeAlias = "dict[str, object] | str | Malformed"
 MAX_LINE = 16 * 1024 * 1024  # bytes, of one line of a plans file
 
 
-def read_plans(path: str | Path) -> list[Candidate]:
+def read_plans(path: str | Path, *, declared: bool = False) -> list[Candidate]:
     """The candidates in a file, in their order.
 
-    .jsonl or .ndjson: a candidate a line, blank lines aside. .npy: an array, which is not read because it
-    does not say what its numbers mean. Any other file is one text, as a model wrote it, named after the file.
+    .jsonl or .ndjson: a candidate a line, blank lines aside. .npy: one plan's array, which is read only if its format
+    is `declared`: it does not say what its numbers mean. Any other file is one text, as a model wrote it, named after
+    the file.
     Raises OSError if the file cannot be opened; anything else that is wrong becomes a Malformed.
     """
     path = Path(path)
@@ -29,7 +30,7 @@ def read_plans(path: str | Path) -> list[Candidate]:
     if kind in (".jsonl", ".ndjson"):
         return list(_lines(path))
     if kind == ".npy":
-        return [_array(path)]
+        return [_array(path, declared)]
     return [_text(path)]
 
 
@@ -80,16 +81,20 @@ def _object_of_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]
     return value
 
 
-def _array(path: Path) -> Malformed:
+def _array(path: Path, declared: bool) -> Candidate:
     path.open("rb").close()  # a missing file is the caller's error, not a candidate
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         what = f"holds an array of shape {array.shape} and type {array.dtype}"
+        if declared and array.nbytes <= MAX_LINE:
+            return {"id": path.name, "actions": np.array(array)}
     except Exception as error:  # whatever NumPy raises on a file that is not its own
         return Malformed(path.name, "malformed", f"{path.name} is not an array file: {shorten(str(error), 100)}.")
     wanted = '{"id": ..., "format": ..., "rate_hz": ..., "actions": [[...], ...]}'
-    missing = "but does not say what its numbers mean"
-    reason = f"{path.name} {what}, {missing}. Write its rows to a .jsonl file as {wanted}."
+    missing = f"which has more than {MAX_LINE:,} bytes" if declared else "but does not say what its numbers mean"
+    reason = (
+        f"{path.name} {what}, {missing}. Name its format (--format), or write its rows to a .jsonl file as {wanted}."
+    )
     return Malformed(path.name, "unknown_format", reason)
 
 

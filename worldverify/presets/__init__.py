@@ -77,7 +77,7 @@ def names() -> tuple[str, ...]:
     return tuple(PRESETS)
 
 
-def preset(name: str, **changes: Any) -> ActionSpec:
+def preset(name: str, /, **changes: Any) -> ActionSpec:
     """The contract of that name, with some arguments of the preset or fields of the contract changed.
 
     Raises ValueError for a name that is unknown or could mean several contracts, and for an unknown field.
@@ -92,6 +92,11 @@ def preset(name: str, **changes: Any) -> ActionSpec:
             hint = did_you_mean(key, [*known, *sorted(own)])
             raise ValueError(f"The preset {name!r} has no field {key!r} to change. {hint}")
     return replace(spec, **rest) if rest else spec
+
+
+def parameters(name: str) -> tuple[str, ...]:
+    """What the preset of that name can be told, beside the fields of its contract."""
+    return tuple(inspect.signature(_builder(name)).parameters)
 
 
 def describe_preset(name: str) -> str:

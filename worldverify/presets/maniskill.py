@@ -20,8 +20,9 @@ def pd_ee_delta_pose() -> ActionSpec:
     Source: haosulab/ManiSkill 3.0.1, mani_skill/agents/controllers/pd_ee_pose.py: positions are clipped to +-1 and
     become +-0.1 m; rotations longer than 1 are shortened to 1 and multiplied by rot_lower, -0.1, then read as Euler
     angles "XYZ" and multiplied from the left; every step starts from the achieved pose. The inverted sign
-    (mani-skill/ManiSkill issue 1469) is part of demonstrations recorded with this version. Not reproduced: the lag of
-    the joint servos; on a GPU, one step of Levenberg-Marquardt in place of inverse kinematics; a pose out of reach
+    (mani-skill/ManiSkill issue 1469) is part of demonstrations recorded with this version. Not reproduced: the
+    inversion of each angle by itself (here the turn is inverted as a whole, at most 0.012 rad away); the lag of the
+    joint servos; on a GPU, one step of Levenberg-Marquardt in place of inverse kinematics; a pose out of reach
     holds the joints there, and is refused here.
     """
     return tool(

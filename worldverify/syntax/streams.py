@@ -35,7 +35,7 @@ def parse(value: object, fields: Fields) -> Actions:
         return fields.array(value)
     if not isinstance(value, dict):
         raise Refusal("wrong_type", f"The plan is {describe(value)}; it must be {example(fields.spec)}.")
-    named = {str(key).removeprefix(PREFIX): item for key, item in value.items()}
+    named = _joined({str(key).removeprefix(PREFIX): item for key, item in value.items()}, fields)
     known = dict(fields.spec.layout)
     for name in named:
         if name not in known:
@@ -50,7 +50,25 @@ def parse(value: object, fields: Fields) -> Actions:
     lengths = {name: len(table) for name, table in zip(known, tables, strict=True)}
     if len(set(lengths.values())) > 1:
         raise Refusal("wrong_width", f"The streams differ in length: {lengths}. Every stream has one row an action.")
-    return fields.array(np.concatenate(tables, axis=1))
+    table = np.concatenate(tables, axis=1)
+    chunk, execute = fields.spec.chunk, fields.spec.execute
+    if chunk is not None and execute is not None and execute < len(table) == chunk:
+        fields.warnings.append(f"Of the chunk of {chunk} actions the first {execute} are carried out.")
+        table = table[:execute]
+    return fields.array(table)
+
+
+SINGLE = {"position": ("x", "y", "z"), "rotation": ("roll", "pitch", "yaw")}  # GR00T's streams of one number each
+
+
+def _joined(named: dict[str, object], fields: Fields) -> dict[str, object]:
+    """Streams with x, y, z and roll, pitch, yaw put together."""
+    for component, singles in SINGLE.items():
+        if component not in named and all(name in named for name in singles):
+            columns = [fields.table(_rows(named.pop(name), 1), 1, name) for name in singles]
+            if len({len(column) for column in columns}) == 1:
+                named[component] = np.concatenate(columns, axis=1)
+    return named
 
 
 def write(actions: Actions, spec: ActionSpec) -> str:
