@@ -49,6 +49,7 @@ Syntax = Literal[
     "pick_and_place_calls",
 ]
 
+TIMED = ("rows", "streams", "world_vector")  # syntaxes whose actions follow one another at a rate
 MAX_ACTIONS = 10_000  # of any plan
 CAMERA = "camera:"  # begins the frame of a camera
 

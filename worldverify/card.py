@@ -9,11 +9,14 @@ import numpy as np
 
 from worldverify.action import SKILLS, ActionSpec
 from worldverify.arm import Arm
+from worldverify.camera import Camera, camera_lines, view_of
+from worldverify.contract_lines import contract_lines
 from worldverify.extent import extent, subtree
 from worldverify.kernels.kinematics import tool_pose
 from worldverify.plan import by_key
 from worldverify.reach import chain_of
 from worldverify.spec import Spec
+from worldverify.syntax import form_of
 
 _FORMS = {
     "skills": (
@@ -48,7 +51,8 @@ def task_card(
         lines += ["Scene (positions in metres, world frame):"]
         lines += [f"- {line}" for line in scene] + [""]
     lines += [f"You have {horizon:g} s.", "", "Answer with one JSON value in one of these forms:"]
-    lines += [f"- {_form(name, contract, steps)}" for name, contract in by_key(contracts).items()]
+    shown = by_key(contracts) if len(contracts) > 1 else contracts
+    lines += [f"- {_form(name, contract, steps)}" for name, contract in shown.items()]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in spec.requirements]
     if "skills" in contracts:
@@ -56,8 +60,10 @@ def task_card(
     return "\n".join(lines)
 
 
-def scene_lines(model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[str], arm: Arm | None) -> list[str]:
-    """Where the named objects and the arm are, one line each; `data` needs its positions."""
+def scene_lines(
+    model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[str], arm: Arm | None, camera: Camera | None = None
+) -> list[str]:
+    """Where the named objects, the arm and the camera are, one line each; `data` needs its positions."""
     mujoco.mj_kinematics(model, data)
     lines = []
     for name in objects:
@@ -76,6 +82,8 @@ def scene_lines(model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[st
         tool, _ = tool_pose(np.array(joints), *chain_of(arm))
         lines.append(f"tool, the point between the fingertips: at {_rounded(tool)}")
         lines.append(f"arm: base at {_rounded(arm.base_pos)}, joints at {_rounded(joints)} rad")
+    if camera is not None:
+        lines += camera_lines(view_of(model, data, camera))
     return lines
 
 
@@ -86,6 +94,8 @@ def _rounded(values: Any) -> list[float]:
 
 
 def _form(name: str, contract: ActionSpec, steps: int) -> str:
+    if name not in _FORMS:
+        return _preset(contract)
     text = _FORMS[name]
     if name == "skills":
         return text + ", ".join(_call(skill) for skill in contract.skills) + "."
@@ -93,6 +103,12 @@ def _form(name: str, contract: ActionSpec, steps: int) -> str:
         return text
     rate = f"{contract.rate_hz:g} a second, at most {steps}"
     return f'{text}{{"actions": [[{", ".join(contract.columns)}], ...]}}, {rate}.'
+
+
+def _preset(contract: ActionSpec) -> str:
+    """A form that is not worldverify's own: how it looks, and what its contract says."""
+    said = "; ".join(f"{label}: {what}" for label, what in contract_lines(contract))
+    return f"{form_of(contract).example(contract)} ({said})"
 
 
 def _call(name: str) -> str:

@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.action import TIMED
 from worldverify.arm import Arm
 from worldverify.camera import Camera, view_of
 from worldverify.decode import Begin, Pose
@@ -14,7 +15,7 @@ from worldverify.dense import dense_commands, part_of
 from worldverify.follow import follow
 from worldverify.kernels import kinematics, trajectory
 from worldverify.lowering import Lowered, lower
-from worldverify.plan import TIMED, Plan
+from worldverify.plan import Plan
 from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
 from worldverify.route import Start, waypoint_route

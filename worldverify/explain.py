@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
 from worldverify.compile import compile_for
+from worldverify.contract_lines import contract_lines
 from worldverify.decode import physical
 from worldverify.kernels import kinematics, rotation
-from worldverify.plan import TIMED, Plan, admit, plan_id
+from worldverify.plan import Plan, admit, plan_id
 from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
 from worldverify.task import Task
@@ -54,7 +55,7 @@ def explain(raw: object, format: ActionSpec | None, task: Task | None, seed: int
     try:
         plan = admit(raw, contracts=contracts, default_rate=rate, task=name, format=format)
         spec = contracts[plan.format] if plan.contract is None else plan.contract
-        meaning = (*contract_lines(spec, plan), *_content(spec, plan))
+        meaning = (*contract_lines(spec, plan.rate_hz), *_content(spec, plan))
     except Refusal as refusal:
         own = plan_id(raw) if plan is None else plan.id
         warnings = () if plan is None else plan.warnings
@@ -68,62 +69,6 @@ def explain(raw: object, format: ActionSpec | None, task: Task | None, seed: int
             warnings = tuple(dict.fromkeys((*warnings, *made.warnings)))
             meaning += _on_the_task(task, made.controls)
     return Explained(plan.id, plan.format, code, reason, meaning, warnings)
-
-
-def contract_lines(spec: ActionSpec, plan: Plan | None = None) -> tuple[tuple[str, str], ...]:
-    """What a contract says, label by label."""
-    lines = [("contract", f"{spec.name}, version {spec.version}")]
-    if spec.arms:
-        lines += [("arms", ", ".join(f"{arm} ({part.width} numbers)" for arm, part in spec.arms))]
-        lines += [(f"{arm} {label}", said) for arm, part in spec.arms for label, said in _space(part)]
-    else:
-        lines += _space(spec)
-    rate = spec.rate_hz if plan is None else plan.rate_hz
-    if spec.syntax in TIMED:
-        lines.append(("rate", "stated by the plan" if rate is None else f"{rate:g} Hz"))
-    if spec.chunk is not None:
-        lines.append(("chunks", f"{spec.chunk} actions each, of which {spec.execute} are carried out"))
-    scale = spec.normalisation
-    if scale.kind != "none" or scale.encoding != "numbers":
-        given = "statistics still to be given" if spec.needs_statistics else "statistics given"
-        lines.append(("normalisation", f"{scale.kind}, {scale.encoding}, {given}"))
-    if spec.controller is not None:
-        law = spec.controller
-        response = f"its ideal response, kp {law.kp:g} 1/s^2 and damping {law.damping:g}"
-        lines.append(("controller", f"{law.name}: followed here by inverse kinematics on {response}"))
-    return tuple(lines)
-
-
-def _space(spec: ActionSpec) -> list[tuple[str, str]]:
-    lines = []
-    if spec.layout:
-        lines.append(("action", ", ".join(f"{name} ({width})" if width > 1 else name for name, width in spec.layout)))
-    kinds = dict.fromkeys(kind for _, kind in spec.representation)
-    lines.append(("numbers are", ", ".join(kind.replace("_", " ") for kind in kinds)))
-    lines.append(("unit", spec.position_unit if spec.space != "image" else f"{spec.position_unit} of the image"))
-    if spec.frame != "none":
-        lines.append(("frame", spec.frame))
-    if spec.rotation != "none" and spec.layout:
-        unit = "" if spec.rotation_unit == "none" else f" in {spec.rotation_unit}"
-        side = "" if spec.rotation_side == "none" else f", multiplied on the {spec.rotation_side}"
-        sign = ", with its sign turned" if spec.rotation_sign < 0 else ""
-        lines.append(("rotation", f"{spec.rotation}{unit}{side}{sign}"))
-    for limits in spec.ranges:
-        low, high = f"{limits.low[0]:g} to {limits.high[0]:g}", f"{limits.to_low[0]:g} to {limits.to_high[0]:g}"
-        more = ", ..." if len(set(zip(*limits[1:], strict=True))) > 1 else ""
-        policy = "clipped" if spec.range_policy == "clip" else "refused"
-        lines.append((f"range of {limits.component}", f"{low} means {high}{more}; what is outside is {policy}"))
-    if spec.gripper is not None:
-        grip = spec.gripper
-        edge = "" if grip.threshold is None else f", open or closed at {grip.threshold:g}"
-        mode = grip.mode.replace("_", " ")
-        lines.append(("gripper", f"{grip.open:g} open, {grip.closed:g} closed, {mode}{edge}"))
-    if spec.image is not None:
-        order = f"[{', '.join(spec.image.order)}]"
-        lines.append(("points", f"{order}, to {spec.image.use.replace('_', ' and ')}"))
-    if spec.skills:
-        lines.append(("skills", ", ".join(spec.skills)))
-    return lines
 
 
 def _content(spec: ActionSpec, plan: Plan) -> tuple[tuple[str, str], ...]:

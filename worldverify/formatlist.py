@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from worldverify.explain import contract_lines
+from worldverify.contract_lines import contract_lines
 from worldverify.presets import AMBIGUOUS, describe_preset, names, preset
 from worldverify.syntax import form_of
 from worldverify.usage import UsageError

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from worldverify.action import ActionSpec
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
+from worldverify.declared import contract_of
 from worldverify.physics import Job, Outcome, Physics
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
@@ -64,9 +65,10 @@ class LocalVerifier:
         options = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
         items = candidates(plans)
+        declared = None if format is None else contract_of(format, None, task.contracts, task.name)[0]
         states = _states(task, len(items), seed, state)
         seed = int(seed)
-        admitted = [_admitted(task, raw, format) for raw in items]
+        admitted = [_admitted(task, raw, declared) for raw in items]
         starts = [None] * len(items) if history is not None else _start_faults(task, states)
         ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]
         made = _compiled(task, states, ready)
@@ -177,7 +179,7 @@ def _states(task: Task, plans: int, seed: int, state: Floats | Sequence[Floats] 
     return np.broadcast_to(states, (plans, nstate))
 
 
-def _admitted(task: Task, raw: object, format: str | ActionSpec | None) -> Plan | Refusal:
+def _admitted(task: Task, raw: object, format: ActionSpec | None) -> Plan | Refusal:
     try:
         return admit(raw, contracts=task.contracts, default_rate=task.rate, task=task.name, format=format)
     except Refusal as refusal:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import ActionSpec
+from worldverify.action import TIMED, ActionSpec
 from worldverify.declared import contract_of, overrides_of
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
@@ -24,7 +24,6 @@ from worldverify.waypoint import Waypoint
 
 OWN_KEYS = ("actions", "waypoints", "skills")  # of a model's object, by which a plan that names no format is known
 LINE_KEYS = ("id", "format", "rate_hz", "contract", "proposal")  # beside the actions or the text
-TIMED = ("rows", "streams", "world_vector")  # syntaxes whose actions follow one another at a rate
 FASTEST = 1000.0  # Hz, the most actions a second of a format without a rate of its own
 _LINE_OF_MODEL = ("id", "format", "rate_hz")
 

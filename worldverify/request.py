@@ -42,6 +42,8 @@ def request_of(
     said = {key: value for key, value in line.items() if key != "id"}
     if plan is not None and isinstance(plan.actions, np.ndarray):
         said["actions"] = plan.actions
+    if plan is not None and plan.contract is not None:  # whole: what a preset says may change from version to version
+        said["contract"] = plan.contract.to_json()
     identity = {"shared": shared, "plan": said, "seed": seed, "state": None if state is None else np.asarray(state)}
     return {
         "plan": line,

@@ -116,7 +116,10 @@ def _expand(scene: _Scene, name: str, skill: Mapping[str, Any], home: tuple[Floa
         case "move_to":
             turn = skill.get("orientation")
             orientation = here.orientation if turn is None else unit_quaternion(turn, label)
-            return [replace(here, position=point(skill["position"], label), orientation=orientation)]
+            asked = skill["position"]
+            if len(asked) == 3 and asked[2] is None:  # at the height where it is
+                asked = [asked[0], asked[1], float(here.position[2])]
+            return [replace(here, position=point(asked, label), orientation=orientation)]
         case "lift":
             height = float(skill.get("height", LIFT))
             return [replace(here, position=point(_above(here.position, height).tolist(), label))]

@@ -97,11 +97,12 @@ class Task:
         """What a model is asked, for the start of seed 0: the instruction, the scene, the formats, an example."""
         return self.card(0)
 
-    def card(self, seed: int = 0) -> str:
-        """The prompt for the start of a seed."""
+    def card(self, seed: int = 0, format: ActionSpec | None = None) -> str:
+        """The prompt for the start of a seed; with a `format`, it asks for that one only."""
         here = self.scene.data(self.start(seed))
-        lines = scene_lines(self.scene.model, here, self.objects, self.arm)
-        return task_card(self.instruction, lines, self.contracts, self.spec, horizon=self.horizon, steps=self.steps)
+        lines = scene_lines(self.scene.model, here, self.objects, self.arm, self.camera)
+        contracts = self.contracts if format is None else {format.name: format}
+        return task_card(self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps)
 
     def start(self, seed: int = 0) -> Floats:
         """(nstate,) the start state of a seed."""
