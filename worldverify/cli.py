@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from worldverify.proposing.command import add_propose
 from worldverify.usage import UsageError, import_fault
 from worldverify.version import VERSION
 
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"worldverify {VERSION}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_tasks, _add_formats, _add_decode, _add_verify, _add_replay, _add_doctor):
+    for add in (_add_demo, _add_tasks, _add_formats, _add_decode, _add_verify, add_propose, _add_replay, _add_doctor):
         add(commands)
     return whole
 

@@ -61,7 +61,7 @@ def read_all(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: st
 
 def _plans(text: str, is_plan: Callable[[object], bool], wanted: str) -> tuple[str, str, list["_Item"]]:
     """The text without thoughts, a warning on them, and the plans in it, at least one."""
-    shown, thought = _without_thoughts(text)
+    shown, thought = without_thoughts(text)
     found = list(_scan(shown))
     broken = [item for item in found if item.error is not None and is_plan(item.value)]
     plans = [item for item in found if item.error is None and is_plan(item.value)]
@@ -119,7 +119,7 @@ def _is_shallow(value: object, depth: int = 0) -> bool:
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 
 
-def _without_thoughts(text: str) -> tuple[str, str]:
+def without_thoughts(text: str) -> tuple[str, str]:
     """The text with what stands in <think> blanked out, so that places stay the same, and a warning."""
     pieces: list[str] = []
     at, opened = 0, False

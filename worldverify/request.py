@@ -58,8 +58,9 @@ def request_of(
 def raw_line(raw: object) -> dict[str, Any]:
     """A plans-file line for something that was not admitted: what it said."""
     if isinstance(raw, Mapping):
+        told = {key: value for key, value in raw.items() if key != "proposal"}  # when and by whom it was written
         try:
-            said: dict[str, Any] = json.loads(json.dumps({**raw, "id": None}, allow_nan=False))
+            said: dict[str, Any] = json.loads(json.dumps({**told, "id": None}, allow_nan=False))
             return said
         except (TypeError, ValueError, RecursionError):
             pass

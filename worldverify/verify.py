@@ -42,8 +42,8 @@ def verify(
     physics steps done. format: what the candidates mean that do not say it themselves: the name of a preset
     (`worldverify.presets`) or an ActionSpec.
 
-    Raises ValueError for an unknown task, option or format, for a format that needs statistics, for a state of the wrong shape, and for on="gpu", which this version
-    cannot do.
+    Raises ValueError for an unknown task, option or format, for a format that needs statistics, for a state of the
+    wrong shape, and for on="gpu", which this version cannot do.
     """
     check_engine_choice(on, engine, impl)
     verifier = LocalVerifier(threads=threads)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from worldverify.action import ActionSpec
-from worldverify.calls import VOCABULARIES
-from worldverify.calls_skills import Said, check_position, pick, place
+from worldverify.calling.skills import Said, check_position, pick, place
+from worldverify.calling.vocabularies import VOCABULARIES
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
 from worldverify.planfields import Fields

@@ -1,0 +1,1 @@
+"""Plans that models write as calls of functions: read, never executed."""

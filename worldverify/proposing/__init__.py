@@ -1,0 +1,1 @@
+"""Plans from a model behind an OpenAI-compatible endpoint."""
