@@ -8,6 +8,7 @@ import numpy as np
 
 from worldverify import contracts as formats
 from worldverify.action import SKILLS
+from worldverify.camera import Camera
 from worldverify.envs.arm import AT_ORIGIN, JOINTS, Mount, arm_value, turn
 from worldverify.envs.parts import FLOOR, TIMESTEP, Part, scene_spec
 from worldverify.plan import admit
@@ -35,10 +36,11 @@ def arm_task(
     rate: float = RATE,
     timestep: float = TIMESTEP,
     floor: float = FLOOR,
+    camera: Camera | None = None,
 ) -> Task:
     """A task of the arm on its `mount` among `parts`. `objects` are named in the instruction.
 
-    `rate` is in Hz, `timestep` in s, and `floor` the height in m of the floor.
+    `rate` is in Hz, `timestep` in s, and `floor` the height in m of the floor. A model sees the scene by the `camera`.
     """
     requirements = Spec.parse(spec)
     world = scene_spec(*parts, mount=mount, timestep=timestep, floor=floor)
@@ -64,6 +66,7 @@ def arm_task(
         rate=rate,
         contracts=contracts,
         arm=arm_value(mount),
+        camera=camera,
         randomise=randomise,
         good=plan(good),
         bad={requirement: plan(write) for requirement, write in bad.items()},

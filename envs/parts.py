@@ -17,6 +17,7 @@ Piece = tuple[Vec, Vec, float]  # of a thing made of boxes: center and half size
 TIMESTEP = 0.004  # s
 SINK = 1.3313e-5  # m, how deep a free cube rests in what carries it: independent of its size and mass
 FLOOR = -0.75  # m, height at which things that fall off the table land
+ROLLING = 0.002  # m, resistance of a can: without it, one that has fallen rolls for ever
 FLOOR_BIT = 2  # in contype: meets the floor. The arm and fixed parts cannot reach it
 
 
@@ -115,10 +116,10 @@ def can(
 ) -> Part:
     """A free cylinder (m, kg) at pos (x, y) m on a table of height `top` m: upright, or `lying` along a yaw (rad).
 
-    `friction` is what it slides with on anything; None leaves that to what it touches.
+    It rolls with the resistance ROLLING, and slides with `friction` on anything; None leaves that to what it touches.
     """
     upright = lying is None
-    slides: dict[str, Any] = {} if friction is None else {"friction": (friction, 0.005, 0.0001), "priority": 1}
+    slides = (1.0 if friction is None else friction, 0.005, ROLLING)
     quat = turn(0.0, axis=2)
     if lying is not None:
         mujoco.mju_mulQuat(quat, turn(lying, axis=2), turn(np.pi / 2, axis=1))
@@ -132,7 +133,9 @@ def can(
             mass=mass,
             rgba=rgba,
             contype=1 | FLOOR_BIT,
-            **slides,
+            condim=6,
+            friction=slides,
+            priority=0 if friction is None else 1,
             **CONTACT,
         )
 

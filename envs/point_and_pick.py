@@ -58,6 +58,7 @@ def point_and_pick() -> Task:
         "the other blocks.",
         spec=SPEC,
         horizon=9.0,
+        camera=CAMERA,
         objects=["blue_block", "orange_bowl", "green_block", "red_block", "bin"],
         randomise=_randomise,
         good=lambda where: {"skills": [PICK, PLACE]},

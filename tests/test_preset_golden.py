@@ -257,13 +257,13 @@ GOLDEN = [
         },
     ),
     # eb_man_utils.py: lower + 0.01 (bin + 1/2); 3 bin - 180 degrees. [0, 60, 36] is roll -180, yaw -72: half a turn
-    # about the line at -36 degrees.
+    # about the line at -36 degrees; our tool is turned by half a turn about its z, so it is about the line at 54.
     Golden(
         "voxel-bins",
         [[51, 26, 18, 0, 60, 36, 1], [0, 0, 0, 60, 60, 90, 0], [100, 99, 50, 60, 60, 60, 0]],
         {
             "position": [[0.215, -0.235, 0.785], [-0.295, -0.495, 0.605], [0.705, 0.495, 1.105]],
-            "rotation": [[PI * math.cos(PI / 5), -PI * math.sin(PI / 5), 0], [0, 0, PI / 2], [0, 0, 0]],
+            "rotation": [[PI * math.sin(PI / 5), PI * math.cos(PI / 5), 0], [0, 0, -PI / 2], [0, 0, PI]],
             "gripper": [1.0, 0.0, 0.0],
         },
     ),

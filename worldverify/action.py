@@ -29,6 +29,7 @@ Side = Literal["none", "left", "right"]  # left: the turn is about the axes of t
 Frame = Literal["none", "world", "base", "tool"]  # or "camera:<name of a camera>"
 RangePolicy = Literal["reject", "clip"]
 Tracker = Literal["direct", "ik", "joint_pd"]
+Path = Literal["straight", "joints"]
 GripperMode = Literal["absolute", "relative", "sign_hold"]
 NormalisationKind = Literal["none", "zscore", "q01_q99", "min_max"]
 Encoding = Literal["numbers", "tokens_256"]
@@ -130,6 +131,7 @@ class ActionSpec:
     rotation_side: Side
     rotation_sign: int  # -1: the source turns against what is written
     rotation_limit: float | None  # rad; a longer turn of one action is shortened to it
+    tool_turn: float  # rad, about its z axis, from the source's tool to ours: how the two name the sides of a gripper
     frame: str  # none, world, base, tool, or camera:<name>
     ranges: tuple[Range, ...]  # of components whose numbers are limited or scaled
     range_policy: RangePolicy  # what happens to a value outside its range
@@ -140,6 +142,7 @@ class ActionSpec:
     execute: int | None  # of each chunk that are carried out before the next
     normalisation: Normalisation
     tracker: Tracker  # what turns an action into controls here
+    path: Path  # how the tool goes between poses that have no rate: straight, or with each joint on its own way
     controller: Controller | None  # of the source, where goals are followed by another law than by `tracker`
     settle: Settle | None
     skills: tuple[str, ...]  # names of the skills that may be called; empty unless space is "skill"
@@ -234,6 +237,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "rotation_side": get_args(Side),
     "range_policy": get_args(RangePolicy),
     "tracker": get_args(Tracker),
+    "path": get_args(Path),
 }
 
 
@@ -263,10 +267,12 @@ def of_arms(name: str, version: str, arms: Sequence[tuple[str, ActionSpec]]) -> 
         rotation_side="none",
         rotation_sign=1,
         rotation_limit=None,
+        tool_turn=0.0,
         frame="none",
         ranges=(),
         gripper=None,
         normalisation=PLAIN,
+        path="straight",
         controller=None,
         settle=None,
         skills=(),

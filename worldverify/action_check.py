@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from worldverify import action
-from worldverify.action import CAMERA, CHOICES, MAX_ACTIONS, SKILLS, ActionSpec
+from worldverify.action import CAMERA, CHOICES, MAX_ACTIONS, SKILLS, TIMED, ActionSpec
 from worldverify.nearest import did_you_mean
 
 WIDTHS = {
@@ -110,6 +110,14 @@ def _check_rotation(spec: ActionSpec) -> None:
     limit = spec.rotation_limit
     fits = limit is None or (changes and _is_finite(limit) and limit > 0)
     _require(fits, "rotation_limit", limit, "rad above 0 where turns are relative, or None")
+    _check_tool(spec, changes)
+
+
+def _check_tool(spec: ActionSpec, changes: bool) -> None:
+    fits = _is_finite(spec.tool_turn) and (spec.tool_turn == 0 or ("rotation" in dict(spec.layout) and not changes))
+    _require(fits, "tool_turn", spec.tool_turn, "rad, and 0 unless rotations are absolute")
+    timed = spec.syntax in TIMED and spec.path != "straight"
+    _require(not timed, "path", spec.path, "straight where actions follow one another at a rate")
 
 
 def _check_ranges(spec: ActionSpec) -> None:
@@ -237,6 +245,8 @@ def field_from_json(field: str, value: Any) -> Any:
         return _typed(field, value, int, "a whole number")
     if field in ("chunk", "execute"):
         return None if value is None else _typed(field, value, int, "a whole number, or null")
+    if field == "tool_turn":
+        return _typed(field, value, (int, float), "a number of rad")
     if field in ("rate_hz", "rotation_limit"):
         return None if value is None else _typed(field, value, (int, float), "a number, or null")
     if field == "skills":

@@ -33,8 +33,6 @@ _FORMS = {
     "ctrl": "Controls: ",
 }
 
-_EXAMPLE = {"skills": [{"skill": "move_to", "position": [0.4, 0.1, 0.3]}, {"skill": "open_gripper"}]}
-
 
 def task_card(
     instruction: str,
@@ -44,8 +42,12 @@ def task_card(
     *,
     horizon: float,
     steps: int,
+    near: Sequence[float] = (),
 ) -> str:
-    """Instruction, lines on the scene, time [s], formats, what is checked, and for an arm an example of the form."""
+    """Instruction, lines on the scene, time [s], formats, what is checked, and for an arm an example of the form.
+
+    The example goes to a point [m] beside `near`, where the tool is.
+    """
     lines = [instruction.strip() or "Control the robot.", ""]
     if scene:
         lines += ["Scene (positions in metres, world frame):"]
@@ -55,8 +57,10 @@ def task_card(
     lines += [f"- {_form(name, contract, steps)}" for name, contract in shown.items()]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in spec.requirements]
-    if "skills" in contracts:
-        lines += ["", "Example of the form (not of a good plan):", json.dumps(_EXAMPLE)]
+    if "skills" in contracts and near:
+        x, y, z = (round(float(value), 2) + 0.0 for value in near)
+        steps_of_example = [{"skill": "move_to", "position": [x, round(y + 0.05, 2), z]}, {"skill": "open_gripper"}]
+        lines += ["", "Example of the form (not of a good plan):", json.dumps({"skills": steps_of_example})]
     return "\n".join(lines)
 
 
@@ -79,12 +83,17 @@ def scene_lines(
             lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}")
     if arm is not None:
         joints = [float(data.joint(name).qpos[0]) for name in arm.joints]
-        tool, _ = tool_pose(np.array(joints), *chain_of(arm))
-        lines.append(f"tool, the point between the fingertips: at {_rounded(tool)}")
+        lines.append(f"tool, the point between the fingertips: at {_rounded(tool_of(data, arm))}")
         lines.append(f"arm: base at {_rounded(arm.base_pos)}, joints at {_rounded(joints)} rad")
     if camera is not None:
         lines += camera_lines(view_of(model, data, camera))
     return lines
+
+
+def tool_of(data: mujoco.MjData, arm: Arm) -> list[float]:
+    """Where the tool is [m]."""
+    position, _ = tool_pose(np.array([float(data.joint(name).qpos[0]) for name in arm.joints]), *chain_of(arm))
+    return [float(value) for value in position]
 
 
 def _rounded(values: Any) -> list[float]:

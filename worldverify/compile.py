@@ -249,7 +249,7 @@ def _routed(
                 mujoco.mj_kinematics(model, data)
                 route = skill_route(start, lowered.skills, arm, home, model, data, names)
             else:
-                route = waypoint_route(start, lowered.waypoints or (), arm)
+                route = waypoint_route(start, lowered.waypoints or (), arm, straight=lowered.straight)
         except Refusal as refusal:
             results[i] = refusal
         else:

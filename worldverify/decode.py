@@ -249,7 +249,20 @@ def _check_gripper(spec: ActionSpec, gripper: Gripper, value: Floats) -> None:
 
 
 def turns(spec: ActionSpec, value: Floats) -> Floats:
-    """Rotations (B, T, w) as unit quaternions (B, T, 4), with the sign and the limit of the contract."""
+    """Rotations (B, T, w) as unit quaternions (B, T, 4) of our tool, with the sign and the limit of the contract."""
+    quat = _turns(spec, value)
+    if spec.tool_turn == 0.0:
+        return quat
+    ours: Floats = rotation.multiply(quat, about_tool_z(spec.tool_turn))
+    return ours
+
+
+def about_tool_z(angle: float) -> Floats:
+    """(4,) wxyz, a turn [rad] about z."""
+    return np.array([math.cos(0.5 * angle), 0.0, 0.0, math.sin(0.5 * angle)])
+
+
+def _turns(spec: ActionSpec, value: Floats) -> Floats:
     if spec.rotation == "yaw":
         half = 0.5 * RADIANS[spec.rotation_unit] * spec.rotation_sign * value[..., 0]
         about_z = np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], axis=-1)

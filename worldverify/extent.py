@@ -41,7 +41,7 @@ def extent(model: Any, data: Any, bodies: set[int], yaw: float) -> Extent:
     upright = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for geom in _solid_geoms(model, bodies):
-        if model.geom_type[geom] in _UNBOUNDED:
+        if mujoco.mjtGeom(int(model.geom_type[geom])) in _UNBOUNDED:
             continue
         turn = upright @ data.geom_xmat[geom].reshape(3, 3)
         box = model.geom_aabb[geom]
@@ -59,7 +59,7 @@ def surface_below(model: Any, data: Any, bodies: set[int], point: Floats) -> flo
     heights = []
     down = np.array([0.0, 0.0, -1.0])
     for geom in _solid_geoms(model, bodies):
-        if model.geom_type[geom] not in _RAY_GEOMS:
+        if mujoco.mjtGeom(int(model.geom_type[geom])) not in _RAY_GEOMS:
             continue
         distance = mujoco.mju_rayGeom(
             data.geom_xpos[geom],

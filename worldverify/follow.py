@@ -93,8 +93,10 @@ def _sample(
     some = leg[inner]
     pos, quat = line(legs, some, share[inner])
     guess = along(paths, some, share[inner])
-    q[inner], missed = refine(arm, chain, pos, quat, guess, iterations=2)
-    for k, where in zip(some[missed], pos[missed], strict=True):
+    q[inner] = guess
+    on_line = np.flatnonzero(legs.straight[some])
+    q[inner[on_line]], missed = refine(arm, chain, pos[on_line], quat[on_line], guess[on_line], iterations=2)
+    for k, where in zip(some[on_line][missed], pos[on_line][missed], strict=True):
         refused.setdefault(int(legs.route[k]), off_line(legs.of[k], where))
     rows = np.concatenate([q, grip[:, None]], axis=-1)
     made, at = {}, 0

@@ -34,6 +34,7 @@ class Legs:
     way: Floats  # (M,)  m, with the turn at TURN_ARM
     direction: Floats  # (6, M)  of that way, unit
     moves: Bools  # (M,)
+    straight: Bools  # (M,)
     node_q: Floats  # (nodes, J)  rad; known at the starts
 
 
@@ -73,6 +74,7 @@ def lay_out(arm: Arm, starts: Sequence[Start], routes: Sequence[Sequence[Leg]]) 
         way=way,
         direction=np.ascontiguousarray(direction.T),
         moves=(length > STILL) | (angle > STILL),
+        straight=np.array([leg.straight for leg in of], dtype=np.bool_),
         node_q=np.clip(np.array(q), arm.q_min, arm.q_max),
     )
 

@@ -1,6 +1,7 @@
 """Plans of other conventions as waypoints and skills: what needs the scene, and is then followed like our own."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ class Lowered(NamedTuple):
     waypoints: tuple[Waypoint, ...] | None
     skills: tuple[Mapping[str, Any], ...] | None
     warnings: tuple[str, ...] = ()
+    straight: bool = True  # the way between waypoints
 
 
 def lower(
@@ -37,13 +39,13 @@ def lower(
     actions: Any = plan.actions
     match spec.syntax:
         case "waypoints":
-            return Lowered(actions, None)
+            return Lowered(actions, None, straight=spec.path == "straight")
         case "skills":
             return Lowered(None, actions)
         case "voxels":
-            return Lowered(_waypoints(spec, actions, begin), None)
+            return Lowered(_waypoints(spec, actions, begin), None, straight=spec.path == "straight")
         case "trajectory":
-            return Lowered(_trajectory(spec, actions, begin), None)
+            return Lowered(_trajectory(spec, actions, begin), None, straight=spec.path == "straight")
         case "points":
             return _points(spec, actions, model, data, arm, _camera(spec, camera))
         case "gemini_calls":
@@ -83,7 +85,37 @@ def _trajectory(spec: ActionSpec, events: Sequence[Mapping[str, Any]], begin: Be
     if not rows:
         raise Refusal("empty", "The plan has no points; it needs at least one.")
     points = _waypoints(spec, np.array(rows), begin)
-    return tuple(Waypoint(point.position, point.orientation, grip) for point, grip in zip(points, grips, strict=True))
+    path = [Waypoint(point.position, point.orientation, grip) for point, grip in zip(points, grips, strict=True)]
+    return tuple(path[k] for k in corners(np.array(rows), grips))
+
+
+STRAIGHT = (5e-4, 2e-3)  # m and rad: points nearer to a straight way than that say nothing about the way
+
+
+def corners(rows: Floats, grips: Sequence[float | None]) -> list[int]:
+    """The points that make a path: those between which it is straight, and those at which the gripper changes.
+
+    Ramer, Douglas and Peucker's subdivision, of positions and angles (T, 4) together.
+    """
+    kept = {0, len(rows) - 1}
+    kept |= {k for n in range(1, len(rows)) if grips[n] != grips[n - 1] for k in (n - 1, n)}
+    ends = sorted(kept)
+    spans = list(pairwise(ends))
+    scale = np.array([STRAIGHT[0]] * 3 + [STRAIGHT[1]])
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        way = (rows[last, :4] - rows[first, :4]) / scale
+        inner = (rows[first + 1 : last, :4] - rows[first, :4]) / scale
+        square = float(way @ way)
+        share = np.clip(inner @ way / square, 0.0, 1.0) if square > 0.0 else np.zeros(len(inner))
+        off = np.linalg.norm(inner - share[:, None] * way, axis=1)
+        if off.max() > 1.0:
+            middle = first + 1 + int(np.argmax(off))
+            kept.add(middle)
+            spans += [(first, middle), (middle, last)]
+    return sorted(kept)
 
 
 def _camera(spec: ActionSpec, camera: Camera | None) -> Camera:

@@ -39,9 +39,10 @@ class Leg:
     gripper: float  # value of the gripper's control from the arrival on
     rest: float = 0.0  # s, after the arrival
     time: float | None = None  # s after the start of the plan, of the arrival; None: at the usual speed
+    straight: bool = True  # the tool on a straight line; else each joint on its own way
 
 
-def waypoint_route(start: Start, waypoints: Sequence[Waypoint], arm: Arm) -> list[Leg]:
+def waypoint_route(start: Start, waypoints: Sequence[Waypoint], arm: Arm, *, straight: bool = True) -> list[Leg]:
     """Legs through waypoints. Raises Refusal for values and times that no waypoint can have."""
     if not waypoints:
         raise Refusal("empty", "The plan has no waypoints; it needs at least one.")
@@ -60,7 +61,7 @@ def waypoint_route(start: Start, waypoints: Sequence[Waypoint], arm: Arm) -> lis
         if waypoint.time is not None:
             _check_time(waypoint.time, legs[-1].time if legs else None, label)
         rest = GRIPPER_TIME if waypoint.time is None and gripper != before else 0.0
-        legs.append(Leg(label, point(waypoint.position, label), orientation, gripper, rest, waypoint.time))
+        legs.append(Leg(label, point(waypoint.position, label), orientation, gripper, rest, waypoint.time, straight))
     if legs[0].time == 0.0 and _is_at(start, legs[0]):
         legs[0] = replace(legs[0], position=start.position, orientation=start.orientation)
     return legs

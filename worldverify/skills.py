@@ -225,7 +225,7 @@ def _site(scene: _Scene, site: int) -> _Thing:
     model, data = scene.model, scene.data
     center = np.array(data.site_xpos[site])
     size = model.site_size[site]
-    shape = model.site_type[site]
+    shape = mujoco.mjtGeom(int(model.site_type[site]))  # an enum is not found among others by NumPy's integers
     if shape == mujoco.mjtGeom.mjGEOM_SPHERE:
         half = np.full(3, size[0])
     elif shape in (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE):

@@ -14,7 +14,7 @@ from worldverify import contracts as formats
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
 from worldverify.camera import Camera
-from worldverify.card import scene_lines, task_card
+from worldverify.card import scene_lines, task_card, tool_of
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
@@ -102,7 +102,10 @@ class Task:
         here = self.scene.data(self.start(seed))
         lines = scene_lines(self.scene.model, here, self.objects, self.arm, self.camera)
         contracts = self.contracts if format is None else {format.name: format}
-        return task_card(self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps)
+        near = [] if self.arm is None else tool_of(here, self.arm)
+        return task_card(
+            self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps, near=near
+        )
 
     def start(self, seed: int = 0) -> Floats:
         """(nstate,) the start state of a seed."""

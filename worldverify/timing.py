@@ -95,7 +95,15 @@ def _passing(legs: Legs, span: slice, begin: Floats, arrive: Floats, ends: Float
     cosine = product[0] + product[1] + product[2] + product[3] + product[4] + product[5]
     gripper = np.array([leg.gripper for leg in legs.of[span]])
     before = np.concatenate([[np.nan], gripper[:-1]])
-    flows = moves[:-1] & moves[1:] & (ends[:-1] == arrive[:-1]) & (gripper[:-1] == before[:-1])
+    straight = legs.straight[span]
+    flows = (
+        straight[:-1]
+        & straight[1:]
+        & moves[:-1]
+        & moves[1:]
+        & (ends[:-1] == arrive[:-1])
+        & (gripper[:-1] == before[:-1])
+    )
     speed = trajectory.passing_speed(average[:-1], average[1:], np.where(flows, cosine, 0.0))
     safe = np.where(moves, average, 1.0)
     return np.concatenate([[0.0], speed]) / safe, np.concatenate([speed, [0.0]]) / safe

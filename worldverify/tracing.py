@@ -47,7 +47,7 @@ def trace(arm: Arm, chain: Chain, legs: Legs, node_q: Floats, refused: dict[int,
     number = np.arange(leg.size) - first[leg]
     share = number / count[leg]
     q = trajectory.between_joints(begin_q[leg], end_q[leg], share)
-    inner = np.flatnonzero((number > 0) & (number < count[leg]))
+    inner = np.flatnonzero((number > 0) & (number < count[leg]) & legs.straight[leg])
     pos, quat = line(legs, leg, share)
     q[inner], missed = refine(arm, chain, pos[inner], quat[inner], q[inner], iterations=6)
     lost = np.zeros(leg.size, dtype=np.bool_)

@@ -8,7 +8,6 @@ from worldverify.contracts import OPENING, ee_waypoints
 from worldverify.presets.kinds import scaled, tool
 
 QUARTER = 0.5 * math.pi
-WIDEST = 4.0 * math.pi  # rad, two turns
 BINS = 100  # of each axis of the workspace
 TURN_BINS = 120  # of a full turn, 3 degrees each
 
@@ -38,7 +37,7 @@ def trajectory_list() -> ActionSpec:
         rotation="yaw",
         side="none",
         frame="world",
-        ranges=(scaled("rotation", -WIDEST, WIDEST, QUARTER - WIDEST, QUARTER + WIDEST, 1),),
+        tool_turn=-QUARTER,
         range_policy="reject",
         gripper=OPENING,
         rate_hz=None,
@@ -54,8 +53,9 @@ def voxel_bins(
     `lower` and `upper` are the corners of the workspace in m. Source: EmbodiedBench, embodiedbench/envs/
     eb_manipulation/eb_man_utils.py, read in video-fm/ESCA (04f8219): position = lower + size (bin + 1/2)/100; angles =
     3 bin - 180 degrees, as SciPy's "xyz", which is about fixed axes; gripper 1 open. The prompt speaks of bins 0..100,
-    so that the last lies half a bin outside. Not reproduced: the benchmark's motion planner; that the axes of its tool
-    are ours, fingers along y, was not checked against its model.
+    so that the last lies half a bin outside. RLBench's tip frame is ours turned by half a turn about its z: read so,
+    the poses that its arm reached are within reach, and otherwise not. Not reproduced: the benchmark's motion planner,
+    in whose place each joint goes its own way.
     """
     sizes = [(high - low) / BINS for low, high in zip(lower, upper, strict=True)]
     centres = tuple(low + 0.5 * size for low, size in zip(lower, sizes, strict=True))
@@ -76,4 +76,6 @@ def voxel_bins(
         gripper=OPENING,
         rate_hz=None,
         syntax="voxels",
+        tool_turn=math.pi,
+        path="joints",
     )
