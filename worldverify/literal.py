@@ -140,6 +140,7 @@ class ValueParser:
             raise self._broken("the text ends")
         char = self.text[self.at]
         if char == "#" or (char == "/" and self.text[self.at + 1 : self.at + 2] in ("/", "*")):
+            self._read_something = True  # what a comment stands in is data, not words between brackets
             raise self._broken("JSON has no comments, leave them out")
         return char
 

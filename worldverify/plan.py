@@ -220,9 +220,8 @@ class _Admission:
         fields = Fields(spec, self.task, "actions")
         rate, ignored = self._rate(line, spec)
         found: tuple[str, ...] = ()
-        if form.text is not None:
-            actions = form.text(as_text(text), fields)
-        else:
+        actions = None if form.text is None else form.text(as_text(text), fields)
+        if actions is None:
             reading = _read_form(text, form, spec)
             found = reading.warnings
             actions = form.parse(_unwrapped(reading.value, form), fields)

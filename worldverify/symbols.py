@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
-from worldverify.calls_scene import in_scene, names_of, scene_name
+from worldverify.calling.scene import in_scene, names_of, scene_name
 from worldverify.decode import Begin
 from worldverify.extent import surface_below
 from worldverify.kernels import rotation

@@ -89,10 +89,10 @@ def _skill(item: object, path: str, fields: Fields) -> Mapping[str, object]:
     if not isinstance(item, Mapping) or "skill" not in item:
         raise Refusal("wrong_type", f'{path} is {describe(item)}; a skill is {{"skill": name, ...}}.')
     kind = item["skill"]
-    if kind not in ARGUMENTS or kind not in fields.spec.skills:
+    if not isinstance(kind, str) or kind not in ARGUMENTS or kind not in fields.spec.skills:
         known = [name for name in ARGUMENTS if name in fields.spec.skills]
         raise Refusal("unknown_skill", f"{path}.skill is {shorten(kind)}. {did_you_mean(kind, known)}")
-    wanted = ARGUMENTS[str(kind)]
+    wanted = ARGUMENTS[kind]
     for key in item:
         if key not in ("skill", *wanted):
             raise Refusal("unknown_key", f"{path} has the unknown key {shorten(key)}. {did_you_mean(key, wanted)}")

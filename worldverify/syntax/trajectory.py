@@ -1,9 +1,11 @@
 """Dense lists of end-effector poses between commands of the gripper, as text models write them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from worldverify.action import ActionSpec
+from worldverify.calling.code import Signature, read_calls
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
 from worldverify.planfields import Fields
@@ -14,6 +16,12 @@ GRIPPER = {"open_gripper": "open", "close_gripper": "close"}
 IDLE = ("detect_object", "print", "task_completed")  # events that move nothing
 EVENTS = ("trajectory", *GRIPPER, *IDLE)
 KEYS = ("trajectory", "events")
+FUNCTIONS = {
+    "execute_trajectory": Signature(("trajectory",)),
+    **{name: Signature() for name in GRIPPER},
+    **{name: Signature(gives="nothing") for name in IDLE},
+}
+_CALL = re.compile(rf"\b(?:{'|'.join((*GRIPPER, *IDLE, 'execute_trajectory'))})\s*\(")
 
 
 def example(spec: ActionSpec) -> str:
@@ -46,6 +54,21 @@ def parse(value: object, fields: Fields) -> Actions:
             count += len(points) if isinstance(points, list) else 1
     fields.check_length(count)
     return tuple(actions)
+
+
+def program(text: str, fields: Fields) -> Actions | None:
+    """What a program of calls asks for, if it is one: execute_trajectory([[...], ...]), close_gripper() and so on.
+
+    The points must stand in it; functions and loops that would compute them are refused by name.
+    """
+    if _CALL.search(text) is None:
+        return None
+    said = read_calls(text, FUNCTIONS)
+    fields.warnings += said.warnings
+    events: list[Mapping[str, object]] = [
+        {"points": call.arguments["trajectory"]} if call.arguments else {"type": call.name} for call in said.calls
+    ]
+    return parse(events, fields)
 
 
 def write(actions: Actions, spec: ActionSpec) -> str:
@@ -100,4 +123,4 @@ def _action(event: object, path: str, fields: Fields) -> Mapping[str, object] | 
     return {"points": table.tolist()}
 
 
-FORMS = {"trajectory": Form(None, example, is_plan, parse, write)}
+FORMS = {"trajectory": Form(None, example, is_plan, parse, write, text=program)}

@@ -1,6 +1,7 @@
 """Bins of space and angle, as EmbodiedBench's planner writes them: one or more objects with an `executable_plan`."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from worldverify.refusal import Refusal
 from worldverify.syntax.form import Actions, Form
 
 KEY = "executable_plan"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")  # float() would also take 1_0 and digits of other scripts
 
 
 def example(spec: ActionSpec) -> str:
@@ -61,12 +63,11 @@ def _from_string(row: object, path: str) -> object:
     """A row that was written as a string: "[1, 2, 3]"."""
     if not isinstance(row, str):
         return row
-    inner = row.strip().removeprefix("[").removesuffix("]")
-    try:
-        return [float(part) for part in inner.split(",")]
-    except ValueError:
+    parts = [part.strip() for part in row.strip().removeprefix("[").removesuffix("]").split(",")]
+    if not all(map(_NUMBER.fullmatch, parts)):
         reason = f"{path} is {shorten(row)}, which is not a list of numbers such as '[1, 2, 3]'."
-        raise Refusal("wrong_type", reason) from None
+        raise Refusal("wrong_type", reason)
+    return list(map(float, parts))
 
 
 FORMS = {"voxels": Form(None, example, is_plan, parse, write, joined=True)}

@@ -45,7 +45,7 @@ def parse(value: object, fields: Fields) -> Actions:
         for key in BASE:
             if _is_moved(step.get(key)):
                 raise Refusal("out_of_range", f"{path}.{key} is not zero; this contract has no base that could move.")
-        if _ends(step.get(END)):
+        if _ends(step.get(END), f"{path}.{END}"):
             if index < len(steps) - 1:
                 raise Refusal(
                     "too_many_steps", f"{path} ends the episode, but {len(steps) - 1 - index} actions follow."
@@ -76,16 +76,18 @@ def write(actions: Actions, spec: ActionSpec) -> str:
 
 
 def _is_moved(value: object) -> bool:
-    numbers = np.asarray(0.0 if value is None else value)
-    return numbers.dtype.kind not in "iufb" or bool(np.any(numbers != 0))
+    numbers = value if isinstance(value, list | tuple | np.ndarray) else [0 if value is None else value]
+    return any(not isinstance(number, int | float | np.number) or number != 0 for number in numbers)
 
 
-def _ends(value: object) -> bool:
+def _ends(value: object, path: str) -> bool:
     """RT-1 ends an episode by [1, 0, 0]; some data sets by 1."""
     if value is None:
         return False
-    first = value[0] if isinstance(value, list | tuple) and value else value
-    return isinstance(first, int | float) and first == 1
+    numbers = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    if not len(numbers) or not all(isinstance(number, int | float | np.number) for number in numbers):
+        raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be 0 or 1, or three of them.")
+    return bool(numbers[0] == 1)
 
 
 FORMS = {"world_vector": Form(None, example, is_plan, parse, write)}
