@@ -71,7 +71,7 @@ def compile_plans(
             results[i] = refusal
     if arm is not None and (dense or routed):
         # What follows needs the arm's pose: looked up once for all plans that are not raw joint targets.
-        starts = _Starts(model, state, arm, camera)
+        starts = Starts(model, state, arm, camera)
         for rows, follow_all in ((dense, _dense), (routed, _routed)):
             fit = [i for i in rows if starts.fit[i]]
             bad = Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
@@ -165,7 +165,7 @@ def compile_for(task: Task, states: Floats, plans: Sequence[Plan]) -> list[Compi
     )
 
 
-class _Starts:
+class Starts:
     """The arm in the states that the plans of a batch start from."""
 
     def __init__(self, model: Any, state: Floats, arm: Arm, camera: Camera | None) -> None:
@@ -208,7 +208,7 @@ class _Starts:
 
 
 def _dense(
-    starts: _Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
+    starts: Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
 ) -> list[Compiled | Refusal]:
     """Rows of numbers at a rate, all plans of one contract together."""
     pairs = [(spec, plans[i]) for i in rows if (spec := plans[i].contract) is not None]
@@ -223,7 +223,7 @@ def _dense(
 
 
 def _routed(
-    starts: _Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
+    starts: Starts, plans: Sequence[Plan], rows: Sequence[int], rate: float, steps: int
 ) -> list[Compiled | Refusal]:
     """Waypoints and skills, all through the inverse kinematics together."""
     model, arm = starts.model, starts.arm
@@ -265,7 +265,7 @@ def _routed(
     return [results[i] for i in rows]
 
 
-def _lowered(starts: _Starts, plan: Plan, i: int, data: Any, names: Catalogue) -> Lowered:
+def _lowered(starts: Starts, plan: Plan, i: int, data: Any, names: Catalogue) -> Lowered:
     """The waypoints or skills of a plan."""
     actions: Any = plan.actions
     if plan.contract is None:

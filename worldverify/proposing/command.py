@@ -41,8 +41,10 @@ def add_propose(commands: Any) -> None:
     propose.add_argument(
         "--endpoint",
         metavar="URL",
-        required=True,
         help="of the server, such as http://localhost:8000/v1; /v1 and /chat/completions may be left out",
+    )
+    propose.add_argument(
+        "--scripted", action="store_true", help="without a model: good, clumsy and wrong plans from a script, by --seed"
     )
     propose.add_argument("-n", type=_whole(1), default=1, metavar="N", help="texts to ask for (%(default)s)")
     propose.add_argument(
@@ -86,6 +88,10 @@ def run_propose(arguments: argparse.Namespace) -> int:
     """Ask, write and tell; the exit status."""
     if (fault := import_fault()) is not None:
         raise UsageError(fault)
+    if arguments.scripted == (arguments.endpoint is not None):
+        raise UsageError("propose asks a model (--endpoint URL) or a script (--scripted): give one of the two.")
+    if arguments.scripted:
+        return _write_scripted(arguments)
     from worldverify.progress import Progress
     from worldverify.proposing.endpoint import Endpoint, EndpointError, key_from
     from worldverify.proposing.propose import Sampling, propose
@@ -139,6 +145,21 @@ def run_propose(arguments: argparse.Namespace) -> int:
     if file.spilt:
         raise UsageError("Not everything was written: see above.")
     return DONE if trouble is None else NOT_ALL
+
+
+def _write_scripted(arguments: argparse.Namespace) -> int:
+    """Plans of a script, in place of a model's."""
+    from worldverify.proposing.scripted import propose_scripted
+
+    formats = None if arguments.format is None else [arguments.format]
+    with GrowingFile(arguments.json, append=arguments.append) as file:
+        try:
+            lines = propose_scripted(_task(arguments.task), arguments.n, seed=arguments.seed, formats=formats)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        for line in lines:
+            file.add(line)
+    return DONE
 
 
 class _NoKey(argparse.Action):

@@ -63,8 +63,9 @@ def _from_string(row: object, path: str) -> object:
     """A row that was written as a string: "[1, 2, 3]"."""
     if not isinstance(row, str):
         return row
-    parts = [part.strip() for part in row.strip().removeprefix("[").removesuffix("]").split(",")]
-    if not all(map(_NUMBER.fullmatch, parts)):
+    said = row.strip()
+    parts = [part.strip() for part in said.removeprefix("[").removesuffix("]").split(",")]
+    if said.startswith("[") != said.endswith("]") or not all(map(_NUMBER.fullmatch, parts)):
         reason = f"{path} is {shorten(row)}, which is not a list of numbers such as '[1, 2, 3]'."
         raise Refusal("wrong_type", reason)
     return list(map(float, parts))
