@@ -35,10 +35,11 @@ BROKEN_NUMBERS = (
         "\u00bd",
         "\u22120.5",
     ),
-    *("--1", "1.2.3", "1e", "1e+-5", "null", "None", "true", "undefined", '"0.5"', "...", "10**10**10", "@"),
+    *("1.2.3", "1e", "1e+-5", "null", "None", "true", "undefined", '"0.5"', "...", "10**10**10", "@"),
 )
 ODD_NUMBERS = (
     *BROKEN_NUMBERS,
+    "--1",  # which Python computes
     *("-0", "-0.0", "1e-400", "5e-324", "+1", ".5", "5.", "00.5", "1e6", "1000001", "999999.999999", "0.1+0.2"),
     *("1,5", "1 2", "[]", "{}", "[1]", "(1)", "(1,)", "'1'", "True", "0.30000000000000004", "1E+2", "\t7\n"),
 )
@@ -59,6 +60,24 @@ NOISE = (
     *("~~~", "/*", "*/", "//", "#", "\\", '"', "'", '"""', "\\u0022", "\\ud83d", "\\x41", "\\N{DIGIT ONE}", "\\"),
     *("\x00", "\ufeff", "\u202e", "\u200b", "\u2028", "\x85", "\x0c", "\x1b[2J", "\ud800", "\udfff", "\U0010ffff"),
     *(",", ",,", ":", ";", "(", ")", "[", "]", "{", "}", "\r", "\r\n", "\n", "\t", " ", "\xa0", "é", "e\u0301"),
+)
+PIECES = (  # of a text that goes round in circles
+    *(
+        "699 ",
+        "[0, 0], ",
+        '{"a": 1}\n',
+        "1,",
+        "\\u0041",
+        "(1, 2), ",
+        "[1]",
+        "{a",
+        "{",
+        "x = 1\n",
+        "a.b",
+        "- word\n",
+        "<think>",
+    ),
+    *("```\n", "# ", "f'{1}'", '"a" ', "if x:\n", "1+", "elif ", "move_to([1, 2, 3])\n", "Grab(<a>), ", "[see a] "),
 )
 _DIGITS = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}  # of full width
 _CURLY = str.maketrans({'"': "\u201d", "'": "\u2019"})
@@ -222,7 +241,7 @@ def storm(generator: random.Random, text: str, other: str) -> Text | None:
 def loop(generator: random.Random, text: str, other: str) -> Text | None:
     """A model that runs away: a piece over and over, up to the longest text that is read, or beyond."""
     start, end = _span(generator, text, 30)
-    piece = generator.choice((text[start:end], "699 ", "[0, 0], ", '{"a": 1}, ', "1,", "\\u0041", "(1, 2), ")) or " "
+    piece = generator.choice((text[start:end], *PIECES)) or " "
     length = generator.choice((2_000, 20_000, MAX_TEXT - len(text), MAX_TEXT + 1))
     return text[:end] + piece * max(1, length // len(piece)) + text[end:]
 

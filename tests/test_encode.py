@@ -109,7 +109,7 @@ def test_poses_written_by_any_contract_are_read_back(
         rotation=rotating,
         rotation_unit="none" if rotating.startswith(("quat", "rot6d")) else "deg",
         frame=frame,
-        side="none" if representation == "absolute" else side,
+        side="none" if representation == "absolute" else "right" if frame == "tool" else side,
         sign=sign,
         gripper=GRIPPERS[gripper],
         chunk=6 if representation == "relative_to_chunk_start" else None,

@@ -28,10 +28,10 @@ import pytest
 from PIL import Image
 
 import worldverify as wv
-from worldverify.proposing import complaint, connection, endpoint, wire
 from worldverify.camera import Camera, photograph
 from worldverify.cli import main
 from worldverify.plansfile import read_plans
+from worldverify.proposing import complaint, connection, endpoint, wire
 from worldverify.proposing.connection import Connection
 from worldverify.proposing.endpoint import Endpoint, EndpointError, Key, key_from
 from worldverify.proposing.propose import Proposal, Sampling, propose

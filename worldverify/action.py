@@ -52,6 +52,8 @@ Syntax = Literal[
 
 TIMED = ("rows", "streams", "world_vector")  # syntaxes whose actions follow one another at a rate
 MAX_ACTIONS = 10_000  # of any plan
+LARGEST = 1e6  # no number of a plan or of a contract is beyond it, in whatever unit
+RATES = (1e-3, 1e3)  # Hz, the fewest and the most actions a second
 CAMERA = "camera:"  # begins the frame of a camera
 
 

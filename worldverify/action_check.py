@@ -1,12 +1,23 @@
 """Whether a contract says everything it must, and nothing that contradicts itself."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
 from worldverify import action
-from worldverify.action import CAMERA, CHOICES, MAX_ACTIONS, SKILLS, TIMED, ActionSpec
+from worldverify.action import (
+    CAMERA,
+    CHOICES,
+    LARGEST,
+    MAX_ACTIONS,
+    PLAIN,
+    RATES,
+    SHARED,
+    SKILLS,
+    TIMED,
+    ActionSpec,
+)
+from worldverify.describe import shorten
 from worldverify.nearest import did_you_mean
 
 WIDTHS = {
@@ -30,6 +41,15 @@ UNITS = {
     "image": ("thousandths", "pixels"),
 }
 TRACKERS = {"ctrl": ("direct",), "joint": ("joint_pd", "direct"), "eef": ("ik",), "skill": ("ik",), "image": ("ik",)}
+SYNTAXES = {
+    "ctrl": ("rows", "streams"),
+    "joint": ("rows", "streams"),
+    "eef": ("rows", "streams", "world_vector", "waypoints", "trajectory", "voxels"),
+    "mixed": ("rows", "streams"),
+    "skill": ("skills", "cap_calls", "saycan_lines", "chat_calls", "task_sequence", "pick_and_place_calls"),
+    "image": ("points", "gemini_calls"),
+}
+WIDEST = 1000  # numbers in one action
 WITHOUT_RATE = ("skill", "image")
 TIMED_BY_ITSELF = ("waypoints", "trajectory", "voxels")  # syntaxes whose actions carry their own time, or need none
 
@@ -40,10 +60,11 @@ def check_contract(spec: ActionSpec) -> None:
     _require(isinstance(spec.version, str) and spec.version != "", "version", spec.version, "a version, such as '1'")
     for field, choices in CHOICES.items():
         _require(getattr(spec, field) in choices, field, getattr(spec, field), f"one of {', '.join(choices)}")
+    syntaxes = SYNTAXES[spec.space]
+    _require(spec.syntax in syntaxes, "syntax", spec.syntax, f"one of {', '.join(syntaxes)} for {spec.space}")
     _check_layout(spec)
     if spec.space == "mixed":
-        arms = dict(spec.arms)
-        _require(len(arms) >= 2 and len(arms) == len(spec.arms), "arms", list(arms), "two or more arms by unique names")
+        _check_arms(spec)
         return
     _require(not spec.arms, "arms", [name for name, _ in spec.arms], "empty if space is not mixed")
     _check_motion(spec)
@@ -56,10 +77,31 @@ def check_contract(spec: ActionSpec) -> None:
     _check_calls(spec)
 
 
+def _check_arms(spec: ActionSpec) -> None:
+    """What several arms share agrees, and the whole says nothing that its arms do not."""
+    arms = dict(spec.arms)
+    _require(len(arms) >= 2 and len(arms) == len(spec.arms), "arms", list(arms), "two or more arms by unique names")
+    for arm, part in spec.arms:
+        _require(not part.arms, "arms", arm, "of one arm each")
+        for field in SHARED:
+            same = getattr(part, field) == getattr(spec, field)
+            _require(same, field, getattr(spec, field), f"{getattr(part, field)!r} as for its arm {arm}: all share it")
+    layout = tuple((f"{arm}/{name}", width) for arm, part in spec.arms for name, width in part.layout)
+    _require(spec.layout == layout, "layout", spec.layout, f"that of its arms, {list(map(list, layout))}")
+    kinds = tuple((f"{arm}/{name}", kind) for arm, part in spec.arms for name, kind in part.representation)
+    _require(spec.representation == kinds, "representation", spec.representation, "that of its arms")
+    own = {"ranges": (), "gripper": None, "normalisation": PLAIN, "controller": None, "image": None, "skills": ()}
+    for field, value in own.items():
+        _require(getattr(spec, field) == value, field, getattr(spec, field), "left to the arms, which each have one")
+
+
 def _check_layout(spec: ActionSpec) -> None:
     components = [name for name, _ in spec.layout]
     fits = len(set(components)) == len(components) and all(width > 0 for _, width in spec.layout)
     _require(fits, "layout", spec.layout, "pairs of a unique name and a width of at least 1")
+    _require(spec.width <= WIDEST, "layout", spec.width, f"of at most {WIDEST} numbers")
+    one = dict(spec.layout).get("gripper", 1) == 1
+    _require(one, "layout", spec.layout, "with a gripper that is 1 wide")
     symbolic = spec.space in ("skill", "image")
     _require(bool(spec.layout) != symbolic, "layout", spec.layout, "empty if space is skill or image, else not")
     if spec.space == "eef":
@@ -76,13 +118,21 @@ def _check_motion(spec: ActionSpec) -> None:
     kinds = get_args(action.Representation)
     for name, kind in spec.representation:
         _require(kind in kinds, "representation", (name, kind), f"one of {', '.join(kinds)}")
+    alike = len({kind for _, kind in spec.representation}) <= 1
+    if spec.space in ("ctrl", "joint") or spec.frame == "tool":
+        _require(alike, "representation", spec.representation, f"the same for all of {', '.join(moving)}")
+    if spec.space in ("ctrl", "skill", "image") or spec.syntax in ("waypoints", "trajectory"):
+        still = all(kind == "absolute" for _, kind in spec.representation)
+        _require(still, "representation", spec.representation, f"absolute for {spec.syntax} of {spec.space}")
     units = UNITS[spec.space]
     _require(spec.position_unit in units, "position_unit", spec.position_unit, f"one of {', '.join(units)}")
+    if spec.syntax == "skills":
+        _require(spec.position_unit == "m", "position_unit", spec.position_unit, "m for skills")
+        _require(spec.frame == "world", "frame", spec.frame, "world for skills")
     speeds = spec.position_unit.endswith("/s")
-    velocity = {kind for _, kind in spec.representation} == {"velocity"}
-    _require(
-        speeds == velocity, "representation", spec.representation, "velocity exactly if position_unit is one of speed"
-    )
+    velocity = [kind == "velocity" for _, kind in spec.representation]
+    fits = all(velocity) if speeds else not any(velocity)
+    _require(fits, "representation", spec.representation, "velocity exactly if position_unit is one of speed")
     trackers = TRACKERS[spec.space]
     _require(spec.tracker in trackers, "tracker", spec.tracker, f"one of {', '.join(trackers)} for {spec.space}")
     is_camera = spec.frame.startswith(CAMERA) and len(spec.frame) > len(CAMERA)
@@ -106,6 +156,10 @@ def _check_rotation(spec: ActionSpec) -> None:
     changes = dict(spec.representation).get("rotation", "absolute") != "absolute"
     sided = "left or right: the order of the product is not to be guessed" if changes else "none if it is absolute"
     _require((spec.rotation_side != "none") == changes, "rotation_side", spec.rotation_side, sided)
+    own_axes = spec.frame != "tool" or spec.rotation_side != "left"
+    _require(own_axes, "rotation_side", spec.rotation_side, "right if frame is tool: its axes turn with it")
+    if spec.syntax == "waypoints" and width:
+        _require(spec.rotation.startswith("quat"), "rotation", spec.rotation, "quat_wxyz or quat_xyzw for waypoints")
     _require(spec.rotation_sign in (1, -1), "rotation_sign", spec.rotation_sign, "1 or -1")
     limit = spec.rotation_limit
     fits = limit is None or (changes and _is_finite(limit) and limit > 0)
@@ -140,6 +194,7 @@ def _check_gripper(spec: ActionSpec) -> None:
     )
     if gripper is None:
         return
+    _require(spec.space != "ctrl", "gripper", gripper, "None for ctrl, where it is a control like the others")
     finite = all(map(_is_finite, gripper[:4]))
     _require(finite and gripper.open != gripper.closed, "gripper", gripper, "two different numbers, open and closed")
     _require(gripper.low < gripper.high, "gripper", gripper, "of a lowest below a highest value")
@@ -151,6 +206,12 @@ def _check_gripper(spec: ActionSpec) -> None:
         gripper.threshold,
         "without a threshold if its mode is sign_hold",
     )
+    least, most = sorted((gripper.open, gripper.closed))
+    if gripper.mode == "absolute":
+        within = gripper.low <= least and most <= gripper.high
+        _require(within, "gripper", gripper, "of a range, low to high, that holds open and closed")
+        between = gripper.threshold is None or gripper.low < gripper.threshold < gripper.high
+        _require(between, "gripper", gripper.threshold, f"of a threshold between {gripper.low:g} and {gripper.high:g}")
     stepped = gripper.step is None or (gripper.mode == "sign_hold" and 0 < gripper.step <= 1)
     _require(stepped, "gripper", gripper.step, "of a step within (0, 1] for sign_hold, else None")
     held = gripper.hold_steps == 0 or (gripper.mode == "relative" and gripper.hold_steps > 0)
@@ -159,7 +220,8 @@ def _check_gripper(spec: ActionSpec) -> None:
 
 def _check_times(spec: ActionSpec) -> None:
     if spec.rate_hz is not None:
-        _require(0 < spec.rate_hz < math.inf, "rate_hz", spec.rate_hz, "more than 0 Hz, or None")
+        fits = _is_finite(spec.rate_hz) and RATES[0] <= spec.rate_hz <= RATES[1]
+        _require(fits, "rate_hz", spec.rate_hz, f"between {RATES[0]:g} and {RATES[1]:g} Hz, or None")
     if spec.space in WITHOUT_RATE or spec.syntax in TIMED_BY_ITSELF:
         _require(spec.rate_hz is None, "rate_hz", spec.rate_hz, f"None for {spec.syntax}")
     if spec.space == "ctrl":
@@ -190,12 +252,14 @@ def _check_normalisation(spec: ActionSpec) -> None:
         else:
             rising = all(low <= high for low, high in zip(scale.first, scale.second, strict=True))
             _require(rising, "normalisation", scale, "of lower bounds that are not above the upper ones")
-    masked = scale.mask is None or len(scale.mask) == spec.width
+    booleans = scale.mask is None or all(isinstance(scaled, bool) for scaled in scale.mask)
+    masked = scale.mask is None or (booleans and len(scale.mask) == spec.width)
     _require(masked, "normalisation", scale.mask, f"of a mask of {spec.width} booleans, or None")
     _require(
         _is_finite(scale.epsilon) and scale.epsilon >= 0, "normalisation", scale.epsilon, "of an epsilon from 0 on"
     )
-    _require(scale.low < scale.high, "normalisation", scale, "from a lower to a higher value")
+    rising = _is_finite(scale.low) and _is_finite(scale.high) and scale.low < scale.high
+    _require(rising, "normalisation", scale, "from a lower to a higher value")
 
 
 def _check_source(spec: ActionSpec) -> None:
@@ -204,8 +268,8 @@ def _check_source(spec: ActionSpec) -> None:
         positive = _is_finite(law.kp) and law.kp > 0 and _is_finite(law.damping) and law.damping > 0
         _require(positive, "controller", law, "of kp and damping above 0")
         kinds = {kind for _, kind in spec.representation}
-        fits = spec.space == "eef" and kinds == {"delta_to_achieved"}
-        _require(fits, "controller", law, "None unless space is eef and every component is delta_to_achieved")
+        fits = spec.space == "eef" and kinds == {"delta_to_achieved"} and spec.syntax in TIMED
+        _require(fits, "controller", law, "None unless space is eef and all is delta_to_achieved at a rate")
     if spec.settle is not None:
         fits = spec.settle.steps >= 0 and len(spec.settle.action) == spec.width
         _require(fits, "settle", spec.settle, f"a number of steps and an action of {spec.width} numbers")
@@ -342,7 +406,8 @@ def _each(field: str, value: Any, kind: type, wanted: str) -> tuple[Any, ...]:
 
 
 def _is_finite(value: object) -> bool:
-    return _is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
+    """Whether a value is a number, and none that only a mistake writes."""
+    return _is_number(value) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
 
 
 def _is_number(value: object) -> bool:
@@ -351,4 +416,4 @@ def _is_number(value: object) -> bool:
 
 def _require(holds: bool, field: str, value: object, wanted: str) -> None:
     if not holds:
-        raise ValueError(f"The field {field!r} of an ActionSpec is {value!r}; it must be {wanted}.")
+        raise ValueError(f"The field {field!r} of an ActionSpec is {shorten(value, 200)}; it must be {wanted}.")

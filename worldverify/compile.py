@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from worldverify.action import TIMED
 from worldverify.arm import Arm
 from worldverify.camera import Camera, view_of
-from worldverify.decode import Begin, Pose
+from worldverify.decode import Begin, Pose, controls
 from worldverify.dense import dense_commands, part_of
 from worldverify.follow import follow
 from worldverify.kernels import kinematics, trajectory
@@ -84,6 +84,8 @@ def compile_plans(
 def _ctrl(model: Any, plan: Plan, rate: float, steps: int) -> Floats:
     """Raw controls, checked against the model's ranges and held to the task's rate."""
     actions = _rows(plan, model.nu)
+    if plan.contract is not None:
+        actions = controls(plan.contract, actions)
     bounded = model.actuator_ctrllimited.astype(bool)
     low = np.where(bounded, model.actuator_ctrlrange[:, 0], -LARGEST)
     high = np.where(bounded, model.actuator_ctrlrange[:, 1], LARGEST)

@@ -16,10 +16,6 @@ def contract_lines(spec: ActionSpec, rate_hz: float | None = None) -> tuple[tupl
         lines.append(("rate", "stated by the plan" if rate is None else f"{rate:g} Hz"))
     if spec.chunk is not None:
         lines.append(("chunks", f"{spec.chunk} actions each, of which {spec.execute} are carried out"))
-    scale = spec.normalisation
-    if scale.kind != "none" or scale.encoding != "numbers":
-        given = "statistics still to be given" if spec.needs_statistics else "statistics given"
-        lines.append(("normalisation", f"{scale.kind}, {scale.encoding}, {given}"))
     if spec.controller is not None:
         law = spec.controller
         response = f"its ideal response, kp {law.kp:g} 1/s^2 and damping {law.damping:g}"
@@ -41,6 +37,10 @@ def _space(spec: ActionSpec) -> list[tuple[str, str]]:
         side = "" if spec.rotation_side == "none" else f", multiplied on the {spec.rotation_side}"
         sign = ", with its sign turned" if spec.rotation_sign < 0 else ""
         lines.append(("rotation", f"{spec.rotation}{unit}{side}{sign}"))
+    scale = spec.normalisation
+    if scale.kind != "none" or scale.encoding != "numbers":
+        given = "statistics still to be given" if spec.needs_statistics else "statistics given"
+        lines.append(("normalisation", f"{scale.kind}, {scale.encoding}, {given}"))
     for limits in spec.ranges:
         low, high = f"{limits.low[0]:g} to {limits.high[0]:g}", f"{limits.to_low[0]:g} to {limits.to_high[0]:g}"
         more = ", ..." if len(set(zip(*limits[1:], strict=True))) > 1 else ""

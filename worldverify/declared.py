@@ -1,9 +1,9 @@
 """The contract that a plan names: one of the task's own formats, a preset, or a contract written out."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from worldverify.action import ActionSpec
+from worldverify.action import SHARED, ActionSpec
 from worldverify.action_check import field_from_json
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
@@ -11,6 +11,8 @@ from worldverify.presets import AMBIGUOUS, PRESETS, parameters, preset
 from worldverify.refusal import Refusal
 from worldverify.statistics import APPLIED, with_statistics
 
+FIELDS = tuple(field.name for field in fields(ActionSpec))
+OWN = ("ctrl", "joint_position", "ee_waypoints", "skills")  # formats that each task has a contract of its own for
 STATISTICS = "statistics"  # beside the fields of a contract: what its normalisation still needs
 
 
@@ -33,11 +35,13 @@ def contract_of(
         return _complete(base, task), True
     try:
         if base is None and format not in PRESETS and changes and "layout" in changes:
-            written = ActionSpec.from_json(changes)
+            written = ActionSpec.from_json({key: value for key, value in changes.items() if key != STATISTICS})
             if written.name != format:
                 raise ValueError(f"The contract is named {written.name!r}, but the plan's format is {format!r}.")
+            if STATISTICS in changes:
+                written = with_statistics(written, changes[STATISTICS])
             return _complete(written, task), False
-        own = parameters(format) if base is None and format in PRESETS else ()
+        own = () if base is not None or format not in PRESETS else [p for p in parameters(format) if p not in FIELDS]
         chosen = {key: value for key, value in (changes or {}).items() if key in own}
         base = _named(format, contracts, task, chosen) if base is None else base
         changes = {key: value for key, value in (changes or {}).items() if key not in own}
@@ -65,23 +69,34 @@ def _named(format: str, contracts: Mapping[str, ActionSpec], task: str, chosen: 
         raise Refusal("unknown_format", f"The format {format!r} could mean {names}. Name the one that is meant.")
     if format not in PRESETS:
         hint = did_you_mean(format, [*contracts, *PRESETS])
+        if not contracts and format in OWN:
+            hint = "It depends on the robot: name the task."
         raise Refusal("unknown_format", f"The format {shorten(format)} is not read by {task}. {hint}")
-    return preset(format, **chosen)
+    try:
+        return preset(format, **chosen)
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        said = ", ".join(f"{key} {shorten(value)}" for key, value in chosen.items())
+        raise Refusal(
+            "bad_contract", f"{format} cannot be made with {said}. See worldverify formats {format}."
+        ) from None
 
 
 def _changed(base: ActionSpec, changes: Mapping[object, object]) -> ActionSpec:
-    known = {field.name: None for field in fields(ActionSpec)}
     values = {field.name: getattr(base, field.name) for field in fields(ActionSpec)}
     for key, value in changes.items():
         if key == STATISTICS:
             continue
-        if key not in known:
+        if key not in FIELDS:
             raise Refusal(
-                "bad_contract", f"Unknown field {shorten(key)} of a contract. {did_you_mean(key, [*known, STATISTICS])}"
+                "bad_contract",
+                f"Unknown field {shorten(key)} of a contract. {did_you_mean(key, [*FIELDS, STATISTICS])}",
             )
         values[str(key)] = field_from_json(str(key), value)
     if values["name"] != base.name:
         raise Refusal("bad_contract", f"A changed contract keeps its name, {base.name!r}.")
+    if base.arms and "arms" not in changes:
+        shared = {key: values[key] for key in SHARED if key in changes}
+        values["arms"] = tuple((arm, replace(part, **shared)) for arm, part in base.arms)
     changed = ActionSpec(**values)
     return with_statistics(changed, changes[STATISTICS]) if STATISTICS in changes else changed
 

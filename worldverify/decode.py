@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import CAMERA, ActionSpec, Gripper
+from worldverify.action import CAMERA, LARGEST, ActionSpec, Gripper
 from worldverify.action_check import IN_ANGLES
 from worldverify.kernels import actions as kernel
 from worldverify.kernels import rotation
@@ -58,6 +58,12 @@ class Angles:
     opening: Floats | None  # (B, T)
 
 
+def controls(spec: ActionSpec, actions: Floats) -> Floats:
+    """Rows (T, width) of a contract of raw controls, un-normalised and scaled. Raises Refusal."""
+    values = numbers(spec, actions[None])
+    return np.concatenate([values[name][0] for name, _ in spec.layout], axis=-1)
+
+
 def physical(spec: ActionSpec, actions: Floats, *, opening: float = 1.0) -> dict[str, Floats]:
     """What rows (T, width) say in SI units, before it matters where the robot is.
 
@@ -92,8 +98,11 @@ def arm_columns(spec: ActionSpec) -> list[tuple[str, ActionSpec, slice]]:
     return found
 
 
-def poses(spec: ActionSpec, actions: Floats, begin: Begin) -> Poses:
-    """Rows (B, T, width) of a contract of the end effector as poses of the tool. Raises Refusal."""
+def poses(spec: ActionSpec, actions: Floats, begin: Begin, rate: float | None = None) -> Poses:
+    """Rows (B, T, width) of a contract of the end effector, at `rate` [Hz] where it has one, as poses of the tool.
+
+    Raises Refusal.
+    """
     values = numbers(spec, actions)
     base, cameras = begin.base, begin.cameras
     turn = turns(spec, values["rotation"]) if spec.has("rotation") else None
@@ -134,7 +143,7 @@ def poses(spec: ActionSpec, actions: Floats, begin: Begin) -> Poses:
     for kind in dict.fromkeys(kinds.values()):
         moves = shift if kinds["position"] == kind else still
         turned = turn if turn is not None and kinds.get("rotation") == kind else level
-        found[kind] = _followed(spec, kind, moves, turned, begin.tool, side=side, tool=tool)
+        found[kind] = _followed(spec, kind, moves, turned, begin.tool, rate, side=side, tool=tool)
     orientation = np.broadcast_to(begin.tool.orientation[:, None], level.shape)
     if turn is not None:
         orientation = found[kinds["rotation"]][1]
@@ -143,7 +152,7 @@ def poses(spec: ActionSpec, actions: Floats, begin: Begin) -> Poses:
 
 
 def _followed(
-    spec: ActionSpec, kind: str, shift: Floats, turn: Floats, start: Pose, *, side: str, tool: bool
+    spec: ActionSpec, kind: str, shift: Floats, turn: Floats, start: Pose, rate: float | None, *, side: str, tool: bool
 ) -> tuple[Floats, Floats]:
     """Poses (B, T, 3), (B, T, 4) from what one representation says."""
     position, orientation = start.position, start.orientation
@@ -151,8 +160,9 @@ def _followed(
         return shift, turn
     if kind == "delta_to_achieved" and spec.controller is not None:
         law = spec.controller
-        assert spec.rate_hz is not None
-        period = 1.0 / spec.rate_hz
+        given = spec.rate_hz if rate is None else rate
+        assert given is not None
+        period = 1.0 / given
         answer: tuple[Floats, Floats] = kernel.respond(
             position, orientation, shift, turn, kp=law.kp, damping=law.damping, period=period, side=side, tool=tool
         )
@@ -212,11 +222,25 @@ def numbers(spec: ActionSpec, actions: Floats) -> dict[str, Floats]:
             _reject_outside(spec, limits.component, value, low, high)
         value = kernel.clip_box(value, low, high)
         parts[limits.component] = kernel.rescale(value, low, high, np.array(limits.to_low), np.array(limits.to_high))
+    for name, value in parts.items():
+        _check_size(spec, name, value)
     if "position" in parts:
         parts["position"] = parts["position"] * METRES[spec.position_unit]
     if "gripper" in parts and spec.gripper is not None:
         _check_gripper(spec, spec.gripper, parts["gripper"])
     return parts
+
+
+def _check_size(spec: ActionSpec, component: str, value: Floats) -> None:
+    """Refuses what the contract scales to a number that only a mistake can mean."""
+    wrong = ~(np.abs(value) <= LARGEST)
+    if wrong.any():
+        _, row, column = np.argwhere(wrong)[0].tolist()
+        raise Refusal(
+            "out_of_range",
+            f"Action {row + 1} of {spec.name} has {component}[{column}] = {value[0, row, column]:.6g} after scaling; "
+            f"nothing is beyond {LARGEST:g}.",
+        )
 
 
 def _reject_outside(spec: ActionSpec, component: str, value: Floats, low: Floats, high: Floats) -> None:
@@ -264,11 +288,15 @@ def about_tool_z(angle: float) -> Floats:
 
 def _turns(spec: ActionSpec, value: Floats) -> Floats:
     if spec.rotation == "yaw":
-        half = 0.5 * RADIANS[spec.rotation_unit] * spec.rotation_sign * value[..., 0]
-        about_z = np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], axis=-1)
-        down = np.zeros(about_z.shape) + DOWN
-        quat: Floats = rotation.multiply(about_z, down)
-        return quat
+        yaw = value * (RADIANS[spec.rotation_unit] * spec.rotation_sign)
+        if spec.rotation_limit is not None:
+            yaw = kernel.clip_norm(yaw, spec.rotation_limit)
+        half = 0.5 * yaw[..., 0]
+        about_z: Floats = np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], axis=-1)
+        if dict(spec.representation)["rotation"] != "absolute":
+            return about_z
+        pointing: Floats = rotation.multiply(about_z, np.zeros(about_z.shape) + DOWN)
+        return pointing
     if spec.rotation in IN_ANGLES:  # the source changes the sign and the length of the numbers, not of the turn
         numbers = value * (RADIANS[spec.rotation_unit] * spec.rotation_sign)
         if spec.rotation_limit is not None:
@@ -276,7 +304,7 @@ def _turns(spec: ActionSpec, value: Floats) -> Floats:
         turned: Floats = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(numbers))
         return turned
     _check_turns(spec, value)
-    quat = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(value))
+    quat: Floats = rotation.to_quaternion(spec.rotation, np.ascontiguousarray(value))
     if spec.rotation_sign < 0:
         quat = rotation.conjugate(quat)
     if spec.rotation_limit is not None:

@@ -95,13 +95,19 @@ def _length(arm: Arm, spec: ActionSpec, plan: Plan, rate: float, steps: int) -> 
         raise Refusal(
             "wrong_robot", f"{spec.name} commands an arm of {joints} joints; this scene's has {len(arm.joints)}."
         )
+    named = tuple(name for name, _ in spec.layout if name != "gripper")
+    if spec.space == "joint" and named != arm.joints and sorted(named) == sorted(arm.joints):
+        raise Refusal(
+            "wrong_robot",
+            f"{spec.name} has the joints in the order {', '.join(named)}; this scene's are {', '.join(arm.joints)}.",
+        )
     assert plan.rate_hz is not None and isinstance(plan.actions, np.ndarray)
     count = len(plan.actions)
-    if count / plan.rate_hz * rate > steps + 1e-6:
+    if count * rate / plan.rate_hz > steps + 1e-9:
         raise Refusal(
             "too_many_steps",
             f"The plan has {count} actions at {plan.rate_hz:g} Hz ({count / plan.rate_hz:.2f} s); "
-            f"the task has {steps / rate:.2f} s, which is {int(steps / rate * plan.rate_hz + 1e-6)} of them.",
+            f"the task has {steps / rate:.2f} s, which is {int(steps / rate * plan.rate_hz + 1e-9)} of them.",
         )
     return count
 
@@ -110,18 +116,18 @@ def _commands(
     arm: Arm, spec: ActionSpec, actions: Floats, begin: Begin, gripper: Floats, given: float, rate: float
 ) -> list[Made | Refusal]:
     """Commands of B plans (B, T, width) at `given` [Hz]."""
-    path = None
     if spec.space == "joint":
         motion = angles(spec, actions, begin, given)
+        tool = kinematics.tool_pose(motion.q, *chain_of(arm))[0]
         q = kernel.resample(motion.q, begin.q, given, rate, hold=False)
         faults: list[Refusal | tuple[str, ...]] = [_outside(arm, spec, one) for one in motion.q]
         opening = motion.opening
     else:
-        path = poses(spec, actions, begin)
+        path = poses(spec, actions, begin, given)
         position = kernel.resample(path.position, begin.tool.position, given, rate, hold=False)
         orientation = kernel.resample_turns(path.orientation, begin.tool.orientation, given, rate, hold=False)
         q, faults = _reached(arm, spec, position, orientation, begin.q, given, rate)
-        opening = path.opening
+        tool, opening = path.position, path.opening
     held = np.broadcast_to(gripper[:, None, None], (*q.shape[:2], 1))
     if opening is not None:
         span = arm.gripper_open - arm.gripper_closed
@@ -133,9 +139,7 @@ def _commands(
         if isinstance(fault, Refusal):
             made.append(fault)
             continue
-        odd: tuple[str, ...] = ()
-        if path is not None:
-            odd = speed_suspicion(np.concatenate([begin.tool.position[i : i + 1], path.position[i]]), given)
+        odd = speed_suspicion(np.concatenate([begin.tool.position[i : i + 1], tool[i]]), given)
         made.append(Made(rows[i], odd + fault))
     return made
 

@@ -1,6 +1,7 @@
 """Plans of other conventions as waypoints and skills: what needs the scene, and is then followed like our own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def lower(
     actions: Any = plan.actions
     match spec.syntax:
         case "waypoints":
-            return Lowered(actions, None, straight=spec.path == "straight")
+            return Lowered(_converted(spec, actions, begin), None, straight=spec.path == "straight")
         case "skills":
             return Lowered(None, actions)
         case "voxels":
@@ -62,6 +63,28 @@ def _waypoints(spec: ActionSpec, rows: Floats, begin: Begin) -> tuple[Waypoint, 
     return tuple(
         Waypoint(tuple(place), tuple(turn) if spec.has("rotation") else None, grip)
         for place, turn, grip in zip(position, orientation, opening, strict=True)
+    )
+
+
+def _converted(spec: ActionSpec, points: Sequence[Waypoint], begin: Begin) -> tuple[Waypoint, ...]:
+    """Waypoints of a contract in the world, in m, w first and 1 for open; what they leave out stays out."""
+    gripper = spec.gripper
+    still = (1.0, 0.0, 0.0, 0.0) if spec.rotation == "quat_wxyz" else (0.0, 0.0, 0.0, 1.0)
+    said = {
+        "position": [point.position for point in points],
+        "rotation": [point.orientation or still for point in points],
+    }
+    if gripper is not None:
+        said["gripper"] = [(gripper.open if point.gripper is None else point.gripper,) for point in points]
+    rows = np.concatenate([np.array(said[name]) for name, _ in spec.layout], axis=-1)
+    return tuple(
+        replace(
+            made,
+            orientation=None if point.orientation is None else made.orientation,
+            gripper=None if point.gripper is None else made.gripper,
+            time=point.time,
+        )
+        for point, made in zip(points, _waypoints(spec, rows, begin), strict=True)
     )
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import TIMED, ActionSpec
+from worldverify.action import RATES, TIMED, ActionSpec
 from worldverify.declared import contract_of, overrides_of
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
@@ -24,7 +24,6 @@ from worldverify.waypoint import Waypoint
 
 OWN_KEYS = ("actions", "waypoints", "skills")  # of a model's object, by which a plan that names no format is known
 LINE_KEYS = ("id", "format", "rate_hz", "contract", "proposal")  # beside the actions or the text
-FASTEST = 1000.0  # Hz, the most actions a second of a format without a rate of its own
 _LINE_OF_MODEL = ("id", "format", "rate_hz")
 
 
@@ -217,7 +216,7 @@ class _Admission:
             return self.text(text, name)
         spec, own = self._contract(line)
         form = form_of(spec)
-        fields = Fields(spec, self.task, "actions")
+        fields = Fields(spec, self.task if own else spec.name, "actions")
         rate, ignored = self._rate(line, spec)
         found: tuple[str, ...] = ()
         actions = None if form.text is None else form.text(as_text(text), fields)
@@ -235,7 +234,7 @@ class _Admission:
             if name not in known:
                 hint = f"Keep remarks out of the plan. {did_you_mean(name, known)}"
                 raise Refusal("unknown_key", f"The plan has the unknown key {shorten(name)}. {hint}")
-        fields = Fields(spec, self.task, key)
+        fields = Fields(spec, self.task if own else spec.name, key)
         rate, ignored = self._rate(value, spec)
         actions = form_of(spec).parse(value[key], fields)
         told = (*warnings, *ignored, *fields.warnings)
@@ -278,15 +277,20 @@ class _Admission:
         expected = self.default_rate if spec.rate_hz is None else spec.rate_hz
         free = named and spec.rate_hz is None
         if value is None and named and (free or "text" not in line):
-            own = f"{spec.name} has no rate of its own" if free else "The plan names its format"
-            raise Refusal("missing_key", f'{own} but lacks "rate_hz", its actions per second.')
+            if free:
+                raise Refusal(
+                    "missing_key",
+                    f'{spec.name} has no rate of its own: give "rate_hz", its actions per second, in the line of a plans '
+                    "file or in the contract.",
+                )
+            raise Refusal("missing_key", 'The plan names its format but lacks "rate_hz", its actions per second.')
         if value is None and not by_model:
             return expected, ()
         rate = _as_rate(value)
-        if free and 0 < rate <= FASTEST:
+        if free and RATES[0] <= rate <= RATES[1]:
             return rate, ()
         if free or not math.isfinite(rate):
-            takes = f"at most {FASTEST:g}" if free else f"{expected:g}"
+            takes = f"{RATES[0]:g} to {RATES[1]:g}" if free else f"{expected:g}"
             raise Refusal("wrong_rate" if free else "not_finite", f'"rate_hz" is {rate:g}; {spec.name} takes {takes}.')
         if not math.isclose(rate, expected, rel_tol=1e-9):
             raise Refusal(
@@ -298,6 +302,8 @@ class _Admission:
 
     def _reads(self) -> str:
         """A sentence on what would have been read."""
+        if not self.contracts:
+            return "Name its format: worldverify formats lists them."
         examples = [form_of(spec).example(spec) for spec in by_key(self.contracts).values()]
         return f"{self.task[:1].upper()}{self.task[1:]} reads {' or '.join(examples)}."
 
@@ -306,7 +312,7 @@ def _made(
     id: str | None, spec: ActionSpec, own: bool, rate: float | None, actions: Actions, told: tuple[str, ...]
 ) -> Plan:
     """The plan, with what is strange about it under a contract that is not the task's own."""
-    odd = suspicions(spec, actions) if isinstance(actions, np.ndarray) and not own else ()
+    odd = suspicions(spec, actions, rate) if isinstance(actions, np.ndarray) and not own else ()
     return Plan(id, spec.name, rate, actions, tuple(dict.fromkeys((*told, *odd))), None if own else spec)
 
 

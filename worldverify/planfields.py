@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import SKILLS, ActionSpec, ArgumentKind
+from worldverify.action import LARGEST, SKILLS, ActionSpec, ArgumentKind
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
 from worldverify.refusal import Refusal
 from worldverify.waypoint import Waypoint
 
-LARGEST = 1e6  # no value of a plan is beyond it, in whatever unit
 GRIPPER_SLACK = 0.05  # of the opening; policies that succeed overshoot by this much
 NORM_SLACK = 1e-3  # of an orientation, as written with four digits
 NORM_EXACT = 1e-12  # nearer to 1 an orientation is left as it is, so that reading it again changes nothing
@@ -172,7 +171,8 @@ class Fields:
             return table
         column = self.spec.columns.index("gripper")
         scaled = scale.kind != "none" and (scale.mask is None or scale.mask[column])
-        if scaled or scale.encoding != "numbers":
+        ranged = any(limits.component == "gripper" for limits in self.spec.ranges)
+        if scaled or ranged or scale.encoding != "numbers":
             return table
         outside = (table[:, column] < self.spec.gripper.low) | (table[:, column] > self.spec.gripper.high)
         for row in np.flatnonzero(outside).tolist():

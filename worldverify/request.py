@@ -39,11 +39,11 @@ def request_of(
 ) -> dict[str, Any]:
     """What was asked, replayable. `sha256` covers all of it but the plan's id and how a text was tolerated."""
     line = raw_line(raw) if plan is None else plan.to_json()
-    said = {key: value for key, value in line.items() if key != "id"}
+    said = {key: _in_floats(value) for key, value in line.items() if key != "id"}
     if plan is not None and isinstance(plan.actions, np.ndarray):
         said["actions"] = plan.actions
-    if plan is not None and plan.contract is not None:  # whole: what a preset says may change from version to version
-        said["contract"] = plan.contract.to_json()
+    if plan is not None and plan.contract is not None:  # all of it: a preset's name may come to mean something else
+        said["contract"] = _in_floats(plan.contract.to_json())
     identity = {"shared": shared, "plan": said, "seed": seed, "state": None if state is None else np.asarray(state)}
     return {
         "plan": line,
@@ -53,6 +53,15 @@ def request_of(
         "options": dict(options),
         "sha256": sha256(identity),
     }
+
+
+def _in_floats(value: Any) -> Any:
+    """JSON whose whole numbers are floats: 20 Hz and 20.0 Hz are one rate."""
+    if isinstance(value, dict):
+        return {key: _in_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_floats(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def raw_line(raw: object) -> dict[str, Any]:

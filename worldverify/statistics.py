@@ -1,12 +1,11 @@
 """The statistics that undo a normalisation: always the user's, in the files that training code writes."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from worldverify.action import PLAIN, ActionSpec
+from worldverify.action import LARGEST, PLAIN, ActionSpec
 from worldverify.describe import describe
 from worldverify.nearest import did_you_mean
 
@@ -24,10 +23,13 @@ def with_statistics(spec: ActionSpec, statistics: object, key: str | None = None
     lists themselves. `key` names the data set where there are several. Raises ValueError.
     """
     parts = dict(spec.arms) or {"": spec}
-    kind = next(iter(parts.values())).normalisation.kind
+    kinds = dict.fromkeys(part.normalisation.kind for part in parts.values())
+    kind = next(iter(kinds))
     if statistics == APPLIED:
         done = {arm: replace(part, normalisation=PLAIN) for arm, part in parts.items()}
         return replace(spec, arms=tuple(done.items())) if spec.arms else done[""]
+    if len(kinds) > 1:
+        raise ValueError(f"The arms of {spec.name} are normalised by {' and by '.join(kinds)}: give each arm its own.")
     if kind == "none":
         raise ValueError(f"{spec.name} is not normalised, so statistics mean nothing for it.")
     if not isinstance(statistics, Mapping):
@@ -98,12 +100,11 @@ def _inner(value: Mapping[object, object], first: str, second: str, key: str | N
 
 def _numbers(value: object, name: str, spec: ActionSpec) -> tuple[float, ...]:
     plain = isinstance(value, Sequence) and all(
-        isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in value
+        isinstance(x, int | float) and not isinstance(x, bool) and -LARGEST <= x <= LARGEST for x in value
     )
     if not plain or not isinstance(value, Sequence) or len(value) != spec.width:
-        count = f" of {len(value)}" if isinstance(value, list) else ""
         raise ValueError(
-            f"The statistics have {name!r} as {describe(value)}{count}; {spec.name} needs {spec.width} finite numbers: "
+            f"The statistics have {name!r} as {describe(value)}; {spec.name} needs {spec.width} finite numbers: "
             f"{', '.join(spec.columns)}."
         )
     return tuple(map(float, value))
