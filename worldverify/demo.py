@@ -1,6 +1,7 @@
 """A mixed bag of plans as models write them, good and bad, judged in a few seconds."""
 
 from worldverify.judging import Wanted, judge_plans
+from worldverify.proposing.scripted import propose_scripted
 from worldverify.registry import load
 
 TASK = "PickCube-v0"
@@ -90,9 +91,14 @@ Plan B, if that does not work: {"skills": [{"skill": "home"}]}""",
 }
 
 
+SCRIPTED = 9  # plans of the scripted proposer: good, clumsy and wrong ones in turn
+FORMATS = ("simpler-widowx", "openpi-droid-position", "rt1-dict", "trajectory-list")  # of other models
+
+
 def run_demo(folder: str) -> int:
     """Judge the bag, print the table, write the report into the folder; the exit status."""
     task = load(TASK)
     print(f"{task.name}: {task.instruction}\n")
-    plans = [{"id": name, "text": text} for name, text in TEXTS.items()]
+    plans: list[dict[str, object]] = [{"id": name, "text": text} for name, text in TEXTS.items()]
+    plans += propose_scripted(task, SCRIPTED, seed=0, formats=FORMATS)
     return int(judge_plans(task, plans, Wanted(report=folder)))

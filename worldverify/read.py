@@ -70,6 +70,9 @@ def _plans(text: str, is_plan: Callable[[object], bool], wanted: str) -> tuple[s
         raise _as_refusal(shown, (broken or cut)[0], beside="Keep only the plan that is whole." if plans else "")
     if not plans:
         raise _no_plan(shown, found, wanted)
+    if all(isinstance(item.value, list) for item in plans) and (call := _CALL.search(_outside(shown, plans))):
+        said = f"The lists in the text are data of a program with calls such as {call.group(1)}(...); it is not run."
+        raise Refusal("no_plan", " ".join(filter(None, (said, wanted))))
     return shown, thought, plans
 
 
@@ -145,13 +148,18 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def _outside(text: str, plans: list["_Item"]) -> str:
+    """The text without the plans in it."""
+    ends = [0, *(item.end for item in plans)]
+    starts = [*(item.start for item in plans), len(text)]
+    return "\n".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
 _FENCE = re.compile(r"(?:```|~~~)[\w-]*")
 
 
 def _warnings_on_surroundings(text: str, plans: list["_Item"]) -> Iterator[str]:
-    ends = [0, *(item.end for item in plans)]
-    starts = [*(item.start for item in plans), len(text)]
-    outside = "\n".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+    outside = _outside(text, plans)
     without_fences = _FENCE.sub("", outside)
     if without_fences != outside:
         yield "Code fences around the plan were ignored."
