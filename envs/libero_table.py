@@ -57,6 +57,8 @@ CANS: dict[str, tuple[tuple[float, float], Rgba]] = {
     "alphabet_soup": ((-0.1, -0.15), (0.75, 0.15, 0.15, 1)),
     "tomato_sauce": ((-0.1, 0.05), (0.85, 0.35, 0.2, 1)),
 }
+CAN_RADIUS = 0.031  # m
+TRIES = 100  # draws of a place; the regions leave room enough
 CARTONS: dict[str, tuple[tuple[float, float], tuple[float, float, float], Rgba]] = {
     "milk": ((0.05, -0.1), (0.026, 0.026, 0.064), (0.92, 0.93, 0.95, 1)),
     "orange_juice": ((0.0, -0.25), (0.026, 0.026, 0.064), (0.95, 0.6, 0.15, 1)),
@@ -70,7 +72,7 @@ def libero_table() -> Task:
     """The task LiberoTable-v0."""
     return arm_task(
         *_bench(),
-        *(can(name, xy, radius=0.031, height=0.075, top=TOP, rgba=rgba) for name, (xy, rgba) in CANS.items()),
+        *(can(name, xy, radius=CAN_RADIUS, height=0.075, top=TOP, rgba=rgba) for name, (xy, rgba) in CANS.items()),
         *(block(name, xy, half=half, top=TOP, rgba=rgba) for name, (xy, half, rgba) in CARTONS.items()),
         basket(BASKET, inner=(INNER, INNER), height=RIM, top=TOP),
         name="LiberoTable-v0",
@@ -126,8 +128,18 @@ def _bench() -> list[Part]:
 
 
 def _randomise(generator: np.random.Generator, model: Any, data: Any) -> None:
+    placed: list[tuple[float, float, float, float]] = []  # x, y and half sizes (m) of what stands already
     for name in (*CANS, *CARTONS):
-        move_object(data, name, generator, xy=REGION, yaw=0.0)
+        joint = data.joint(f"{name}_free")
+        usual = joint.qpos.copy()
+        wide, deep = CARTONS[name][1][:2] if name in CARTONS else (CAN_RADIUS, CAN_RADIUS)
+        for _ in range(TRIES):  # things do not stand inside each other
+            joint.qpos[:] = usual
+            move_object(data, name, generator, xy=REGION, yaw=0.0)
+            x, y = (float(place) for place in joint.qpos[:2])
+            if all(abs(x - a) > wide + w or abs(y - b) > deep + d for a, b, w, d in placed):
+                break
+        placed.append((x, y, wide, deep))
     move_arm(data, generator, angle=0.02)
 
 

@@ -212,7 +212,9 @@ def test_a_rate_that_is_not_the_contracts_is_refused_with_it() -> None:
 LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5) | st.sampled_from([10**400, -1])
 VALUES = st.recursive(
     LEAVES,
-    lambda x: st.lists(x, max_size=8) | st.dictionaries(st.sampled_from(["kind", "open", "low", "first"]), x, max_size=4),
+    lambda x: (
+        st.lists(x, max_size=8) | st.dictionaries(st.sampled_from(["kind", "open", "low", "first"]), x, max_size=4)
+    ),
     max_leaves=10,
 )
 CHANGEABLE = (*(field.name for field in fields(ActionSpec)), "statistics", "lower", "upper", "camera", "use", "height")

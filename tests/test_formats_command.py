@@ -132,8 +132,8 @@ def test_decode_on_a_task_says_where_the_tool_goes(run: Run) -> None:
     (said,) = meaning(run, "plan.txt", "--format", LIBERO, "--task", "PickCube-v0")
     on = said["meaning"]
     assert on["on the task"] == "5 control steps at 25 Hz, 0.20 s"
-    last = [float(number) for number in on["tool goes to"].partition(")")[0].strip("(").split(",")]
-    first = [float(number) for number in on["tool goes from"].partition(")")[0].strip("(").split(",")]
+    last = [float(number) for number in on["tool at the end"].partition(")")[0].strip("(").split(",")]
+    first = [float(number) for number in on["tool after one step"].partition(")")[0].strip("(").split(",")]
     assert last[0] > first[0]
     assert last[2] < first[2]
     assert last[1] == pytest.approx(first[1], abs=1e-3)

@@ -18,7 +18,7 @@ assert TASK.arm is not None
 STEPS = preset("rlds-eef-delta", rate_hz=5.0)
 OSC = preset("libero-osc_pose-1.4")
 WORDS = {
-    "normalised": "are the numbers normalised?",
+    "normalised": "are the numbers normalised",
     "radians": "are the angles in rad?",
     "degrees": "are the angles in degrees?",
     "quaternion": "off unit length",
@@ -47,7 +47,11 @@ def kinds(warnings: Any) -> set[str]:
 
 def warned(spec: ActionSpec, rows: Any, rate: float | None = None) -> set[str]:
     """The suspicions in the verdict on a plan."""
-    line = {"format": spec, "rate_hz": spec.rate_hz if rate is None else rate, "actions": rows}
+    line = {
+        "format": spec,
+        "rate_hz": spec.rate_hz if rate is None else rate,
+        "actions": rows,
+    }
     (verdict,) = wv.verify(TASK, [line])
     return kinds(verdict.warnings)
 
@@ -107,6 +111,7 @@ def test_offsets_from_the_start_of_a_chunk_are_judged_by_their_differences() -> 
     rows = steps(0.0, count=16)
     rows[:, 0] = 0.02 * np.arange(1, 17)
     assert "normalised" not in kinds(suspicions(spec, rows, 10.0))
+    assert "normalised" not in kinds(suspicions(spec, np.tile(rows, (3, 1)), 10.0))
     rows[:, 0] = np.linspace(-1, 1, 16)
     assert "normalised" in kinds(suspicions(spec, rows, 10.0))
 
@@ -159,7 +164,8 @@ def test_numbers_outside_a_range_that_clips() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "suspected"), [(0.001, {"slow"}), (0.1, {"slow"}), (0.5, set()), (1.0, set()), (4.0, set())]
+    ("times", "suspected"),
+    [(0.001, {"slow"}), (0.1, {"slow"}), (0.5, set()), (1.0, set()), (4.0, set())],
 )
 def test_ten_times_slower_than_an_arm_is_moved(times: float, suspected: set[str]) -> None:
     assert warned(STEPS, steps(times * 0.25 / 5.0, count=4)) - {"gripper"} == suspected
@@ -178,7 +184,13 @@ def test_ten_times_faster_than_an_arm_is_moved() -> None:
 
 def test_speed_is_judged_by_the_fastest_action() -> None:
     path = np.zeros((6, 3))
-    for length, found in ((0.31, {"fast"}), (0.29, set()), (0.0031, set()), (0.0029, {"slow"}), (0.0, set())):
+    for length, found in (
+        (0.31, {"fast"}),
+        (0.29, set()),
+        (0.0031, set()),
+        (0.0029, {"slow"}),
+        (0.0, set()),
+    ):
         path[1:, 1] = length * np.arange(1, 6)
         assert kinds(speed_suspicion(path, 10.0)) == found
 
@@ -215,7 +227,9 @@ def test_each_arm_is_suspected_by_its_name() -> None:
 # They change nothing
 
 
-def test_a_suspicion_changes_neither_the_plan_nor_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspicion_changes_neither_the_plan_nor_its_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     line = {"format": STEPS, "rate_hz": 5.0, "actions": steps(0.02, move=False)}
     (suspected,) = wv.verify(TASK, [line])
     plan = admit(line, contracts=TASK.contracts, default_rate=TASK.rate)

@@ -138,7 +138,7 @@ def _on_the_task(task: Task, controls: Floats) -> tuple[tuple[str, str], ...]:
     if task.arm is not None:
         q = controls[:, list(task.arm.joint_controls)]
         position, orientation = kinematics.tool_pose(q, *chain_of(task.arm))
-        for label, row in (("tool goes from", 0), ("tool goes to", -1)):
+        for label, row in (("tool after one step", 0), ("tool at the end", -1)):
             turn = rotation.to_vector(orientation[row])
             lines.append((label, f"({_numbers(position[row])}) m, turned by ({_numbers(turn)}) rad, in the world"))
         low, high = position.min(axis=0), position.max(axis=0)

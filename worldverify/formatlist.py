@@ -48,6 +48,10 @@ def one_format(name: str) -> str:
 
 def formats_as_json(name: str | None) -> str:
     """The contracts as JSON: a list of all, or one."""
+    if name in dict(OWN):
+        raise UsageError(
+            f"{name} depends on the task, so it has no contract without one: worldverify tasks NAME shows it."
+        )
     try:
         chosen = [preset(each).to_json() for each in (names() if name is None else (name,))]
     except ValueError as error:

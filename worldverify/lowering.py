@@ -109,28 +109,31 @@ def _trajectory(spec: ActionSpec, events: Sequence[Mapping[str, Any]], begin: Be
         raise Refusal("empty", "The plan has no points; it needs at least one.")
     points = _waypoints(spec, np.array(rows), begin)
     path = [Waypoint(point.position, point.orientation, grip) for point, grip in zip(points, grips, strict=True)]
-    return tuple(path[k] for k in corners(np.array(rows), grips))
+    return tuple(path[k] for k in corners(path))
 
 
-STRAIGHT = (5e-4, 2e-3)  # m and rad: points nearer to a straight way than that say nothing about the way
+STRAIGHT = (5e-4, 1e-3)  # m, and of a quaternion: points nearer to a straight way than that say nothing about the way
 
 
-def corners(rows: Floats, grips: Sequence[float | None]) -> list[int]:
+def corners(points: Sequence[Waypoint]) -> list[int]:
     """The points that make a path: those between which it is straight, and those at which the gripper changes.
 
-    Ramer, Douglas and Peucker's subdivision, of positions and angles (T, 4) together.
+    Ramer, Douglas and Peucker's subdivision, of positions and orientations together.
     """
-    kept = {0, len(rows) - 1}
-    kept |= {k for n in range(1, len(rows)) if grips[n] != grips[n - 1] for k in (n - 1, n)}
-    ends = sorted(kept)
-    spans = list(pairwise(ends))
-    scale = np.array([STRAIGHT[0]] * 3 + [STRAIGHT[1]])
+    rows = np.array([[*point.position, *(point.orientation or ())] for point in points])
+    turn = rows[:, 3:]
+    for k in range(1, len(turn)):  # of the two quaternions of an orientation, the one that is near to the last
+        turn[k] *= 1.0 if turn[k] @ turn[k - 1] >= 0.0 else -1.0
+    scaled = rows / np.array([STRAIGHT[0]] * 3 + [STRAIGHT[1]] * turn.shape[1])
+    changes = [k for k in range(1, len(points)) if points[k].gripper != points[k - 1].gripper]
+    kept = {0, len(points) - 1, *changes, *(k - 1 for k in changes)}
+    spans = list(pairwise(sorted(kept)))
     while spans:
         first, last = spans.pop()
         if last - first < 2:
             continue
-        way = (rows[last, :4] - rows[first, :4]) / scale
-        inner = (rows[first + 1 : last, :4] - rows[first, :4]) / scale
+        way = scaled[last] - scaled[first]
+        inner = scaled[first + 1 : last] - scaled[first]
         square = float(way @ way)
         share = np.clip(inner @ way / square, 0.0, 1.0) if square > 0.0 else np.zeros(len(inner))
         off = np.linalg.norm(inner - share[:, None] * way, axis=1)

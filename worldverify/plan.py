@@ -22,8 +22,18 @@ from worldverify.syntax.form import Actions as Actions
 from worldverify.syntax.form import Form, is_row
 from worldverify.waypoint import Waypoint
 
-OWN_KEYS = ("actions", "waypoints", "skills")  # of a model's object, by which a plan that names no format is known
-LINE_KEYS = ("id", "format", "rate_hz", "contract", "proposal")  # beside the actions or the text
+OWN_KEYS = (
+    "actions",
+    "waypoints",
+    "skills",
+)  # of a model's object, by which a plan that names no format is known
+LINE_KEYS = (
+    "id",
+    "format",
+    "rate_hz",
+    "contract",
+    "proposal",
+)  # beside the actions or the text
 _LINE_OF_MODEL = ("id", "format", "rate_hz")
 
 
@@ -56,7 +66,12 @@ class Plan:
         """The line of a plans file that is read back as an equal plan."""
         rows = _rows(self)
         actions = rows.tolist() if isinstance(rows, np.ndarray) else rows
-        line: dict[str, object] = {"id": self.id, "format": self.format, "rate_hz": self.rate_hz, "actions": actions}
+        line: dict[str, object] = {
+            "id": self.id,
+            "format": self.format,
+            "rate_hz": self.rate_hz,
+            "actions": actions,
+        }
         changed = {} if self.contract is None else overrides_of(self.contract)
         return {**line, "contract": changed} if changed else line
 
@@ -71,7 +86,14 @@ class Plan:
         actions = self.actions
         if not isinstance(actions, np.ndarray):
             actions = tuple(dict(action) if isinstance(action, Mapping) else action for action in actions)  # type: ignore[assignment]
-        return Plan, (self.id, self.format, self.rate_hz, actions, self.warnings, self.contract)
+        return Plan, (
+            self.id,
+            self.format,
+            self.rate_hz,
+            actions,
+            self.warnings,
+            self.contract,
+        )
 
     def _content(self) -> tuple[object, ...]:
         rows = _rows(self)
@@ -173,7 +195,10 @@ class _Admission:
             "actions": _rows(plan),
         }
         admitted = self.line(line, id)
-        return replace(admitted, warnings=tuple(dict.fromkeys((*plan.warnings, *admitted.warnings))))
+        return replace(
+            admitted,
+            warnings=tuple(dict.fromkeys((*plan.warnings, *admitted.warnings))),
+        )
 
     def with_format(self, raw: object, format: str | ActionSpec) -> object:
         """A candidate that names no format, as a line that names one."""
@@ -181,7 +206,11 @@ class _Admission:
         if isinstance(raw, Mapping):
             if "format" in raw:
                 return raw
-            is_line = ("text" in raw or "actions" in raw) and set(raw) <= {"text", "actions", *LINE_KEYS}
+            is_line = ("text" in raw or "actions" in raw) and set(raw) <= {
+                "text",
+                "actions",
+                *LINE_KEYS,
+            }
             line = dict(raw) if is_line else {"actions": raw}
         else:
             line = {"text": raw} if isinstance(raw, str | bytes) else {"actions": raw}
@@ -196,7 +225,10 @@ class _Admission:
             return self._line_of_text(line, id)
         if not _looks_like_a_plan(line) and "format" not in line:
             hint = 'A line of a plans file has "text", or "format", "rate_hz" and "actions".'
-            raise Refusal("unknown_format", f"The plan is {describe(line)}. {hint} {self._reads()}")
+            raise Refusal(
+                "unknown_format",
+                f"The plan is {describe(line)}. {hint} {self._reads()}",
+            )
         return self._object(line, id, ())
 
     def fixed_width(self, actions: object, id: str | None) -> Plan:
@@ -207,10 +239,16 @@ class _Admission:
         for key in line:
             if key not in known:
                 hint = 'A line with "text" has "id" and "text", and may have "format", "rate_hz" and "contract".'
-                raise Refusal("unknown_key", f"The plan has the key {shorten(key)} beside 'text'. {hint}")
+                raise Refusal(
+                    "unknown_key",
+                    f"The plan has the key {shorten(key)} beside 'text'. {hint}",
+                )
         text = line["text"]
         if not isinstance(text, str | bytes):
-            raise Refusal("wrong_type", f'"text" is {describe(text)}; it must be what the model wrote.')
+            raise Refusal(
+                "wrong_type",
+                f'"text" is {describe(text)}; it must be what the model wrote.',
+            )
         name = _name(line.get("id")) or id
         if "format" not in line:
             return self.text(text, name)
@@ -224,6 +262,8 @@ class _Admission:
             reading = _read_form(text, form, spec)
             found = reading.warnings
             actions = form.parse(_unwrapped(reading.value, form), fields)
+        elif spec.space == "skill" and spec.position_unit != "m":
+            spec = replace(spec, position_unit="m")  # as the text was read: the plan holds metres
         return _made(name, spec, own, rate, actions, (*found, *ignored, *fields.warnings))
 
     def _object(self, value: Mapping[str, object], id: str | None, warnings: tuple[str, ...]) -> Plan:
@@ -233,7 +273,10 @@ class _Admission:
         for name in value:
             if name not in known:
                 hint = f"Keep remarks out of the plan. {did_you_mean(name, known)}"
-                raise Refusal("unknown_key", f"The plan has the unknown key {shorten(name)}. {hint}")
+                raise Refusal(
+                    "unknown_key",
+                    f"The plan has the unknown key {shorten(name)}. {hint}",
+                )
         fields = Fields(spec, self.task if own else spec.name, key)
         rate, ignored = self._rate(value, spec)
         actions = form_of(spec).parse(value[key], fields)
@@ -244,7 +287,10 @@ class _Admission:
         """The key that holds the actions, what they mean, and whether that is the task's own."""
         keys = [key for key in OWN_KEYS if key in value]
         if len(keys) > 1:
-            raise Refusal("ambiguous", f"The plan has both {keys[0]!r} and {keys[1]!r}. Write exactly one of them.")
+            raise Refusal(
+                "ambiguous",
+                f"The plan has both {keys[0]!r} and {keys[1]!r}. Write exactly one of them.",
+            )
         if "format" in value:
             spec, own = self._contract(value)
             accepted = ("actions", form_of(spec).key)
@@ -253,7 +299,10 @@ class _Admission:
             accepted = (keys[0], None)
         if not keys or keys[0] not in accepted:
             found = f"has {keys[0]!r}" if keys else "has none"
-            raise Refusal("missing_key", f"A plan of format {spec.name} holds 'actions'; this one {found}.")
+            raise Refusal(
+                "missing_key",
+                f"A plan of format {spec.name} holds 'actions'; this one {found}.",
+            )
         return keys[0], spec, own
 
     def _contract(self, line: Mapping[str, object]) -> tuple[ActionSpec, bool]:
@@ -264,7 +313,10 @@ class _Admission:
         for spec in self.contracts.values():
             if form_of(spec).key == key:
                 return spec
-        raise Refusal("unknown_format", f"The plan holds {key!r}, which {self.task} does not read. {self._reads()}")
+        raise Refusal(
+            "unknown_format",
+            f"The plan holds {key!r}, which {self.task} does not read. {self._reads()}",
+        )
 
     def _rate(self, line: Mapping[str, object], spec: ActionSpec) -> tuple[float | None, tuple[str, ...]]:
         """Actions per second, and a warning if the given one means nothing."""
@@ -280,10 +332,13 @@ class _Admission:
             if free:
                 raise Refusal(
                     "missing_key",
-                    f'{spec.name} has no rate of its own: give "rate_hz", its actions per second, in the line of a plans '
-                    "file or in the contract.",
+                    f'{spec.name} has no rate of its own: give "rate_hz", its actions per second, in the line of a '
+                    "plans file or in the contract.",
                 )
-            raise Refusal("missing_key", 'The plan names its format but lacks "rate_hz", its actions per second.')
+            raise Refusal(
+                "missing_key",
+                'The plan names its format but lacks "rate_hz", its actions per second.',
+            )
         if value is None and not by_model:
             return expected, ()
         rate = _as_rate(value)
@@ -291,7 +346,10 @@ class _Admission:
             return rate, ()
         if free or not math.isfinite(rate):
             takes = f"{RATES[0]:g} to {RATES[1]:g}" if free else f"{expected:g}"
-            raise Refusal("wrong_rate" if free else "not_finite", f'"rate_hz" is {rate:g}; {spec.name} takes {takes}.')
+            raise Refusal(
+                "wrong_rate" if free else "not_finite",
+                f'"rate_hz" is {rate:g}; {spec.name} takes {takes}.',
+            )
         if not math.isclose(rate, expected, rel_tol=1e-9):
             raise Refusal(
                 "wrong_rate",
@@ -309,11 +367,23 @@ class _Admission:
 
 
 def _made(
-    id: str | None, spec: ActionSpec, own: bool, rate: float | None, actions: Actions, told: tuple[str, ...]
+    id: str | None,
+    spec: ActionSpec,
+    own: bool,
+    rate: float | None,
+    actions: Actions,
+    told: tuple[str, ...],
 ) -> Plan:
     """The plan, with what is strange about it under a contract that is not the task's own."""
     odd = suspicions(spec, actions, rate) if isinstance(actions, np.ndarray) and not own else ()
-    return Plan(id, spec.name, rate, actions, tuple(dict.fromkeys((*told, *odd))), None if own else spec)
+    return Plan(
+        id,
+        spec.name,
+        rate,
+        actions,
+        tuple(dict.fromkeys((*told, *odd))),
+        None if own else spec,
+    )
 
 
 def _read_form(text: str | bytes, form: Form, spec: ActionSpec) -> Reading:
@@ -335,13 +405,19 @@ def _unwrapped(value: object, form: Form) -> object:
     assert isinstance(value, Mapping)
     for name in value:
         if name != keys[0]:
-            raise Refusal("unknown_key", f"The plan has the key {shorten(name)} beside {keys[0]!r}. Keep remarks out.")
+            raise Refusal(
+                "unknown_key",
+                f"The plan has the key {shorten(name)} beside {keys[0]!r}. Keep remarks out.",
+            )
     return value[keys[0]]
 
 
 def _as_rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise Refusal("wrong_type", f'"rate_hz" is {describe(value)}; it must be a number of actions per second.')
+        raise Refusal(
+            "wrong_type",
+            f'"rate_hz" is {describe(value)}; it must be a number of actions per second.',
+        )
     try:
         return float(value)
     except OverflowError:

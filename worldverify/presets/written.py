@@ -53,9 +53,9 @@ def voxel_bins(
     `lower` and `upper` are the corners of the workspace in m. Source: EmbodiedBench, embodiedbench/envs/
     eb_manipulation/eb_man_utils.py, read in video-fm/ESCA (04f8219): position = lower + size (bin + 1/2)/100; angles =
     3 bin - 180 degrees, as SciPy's "xyz", which is about fixed axes; gripper 1 open. The prompt speaks of bins 0..100,
-    so that the last lies half a bin outside. RLBench's tip frame is ours turned by half a turn about its z: read so,
-    the poses that its arm reached are within reach, and otherwise not. Not reproduced: the benchmark's motion planner,
-    in whose place each joint goes its own way.
+    so that the last lies half a bin outside. RLBench's tip frame is ours turned by half a turn about its z: at the pose
+    in which its demonstrations start, (0, 0.993, 0, 0.121) as xyzw, our hand has its fingers along the same line. Not
+    reproduced: the benchmark's motion planner, in whose place each joint goes its own way.
     """
     sizes = [(high - low) / BINS for low, high in zip(lower, upper, strict=True)]
     centres = tuple(low + 0.5 * size for low, size in zip(lower, sizes, strict=True))

@@ -73,6 +73,9 @@ def _parse(name: str) -> Callable[[object, Fields], Actions]:
             return _kept(VOCABULARIES[name].parse(value), fields)
         if not isinstance(value, list | tuple):
             raise Refusal("wrong_type", f"{fields.path} is {describe(value)}; it must be a list of skills, or a text.")
+        if fields.spec.position_unit != "m":
+            unit = fields.spec.position_unit
+            raise Refusal("bad_contract", f"{fields.path} is a list of skills, which is in m; {unit} is for texts.")
         fields.check_length(len(value))
         return tuple(_skill(item, f"{fields.path}[{i}]", fields) for i, item in enumerate(value))
 
