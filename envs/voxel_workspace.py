@@ -101,7 +101,7 @@ SHAPES: dict[str, tuple[Piece, ...]] = {
 
 def voxel_place() -> Task:
     """The task VoxelPlace-v0."""
-    return voxel_workspace(OURS, target="blue_cube", container="silver_container", name="VoxelPlace-v0")
+    return voxel_workspace(OURS, target="blue_cube", container="silver_container", name="VoxelPlace-v0", horizon=20.0)
 
 
 def voxel_workspace(
