@@ -34,7 +34,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 class _EveryPair(Mapping[str, tuple[dict[str, object], ...]]):
     """SayCan's skills of a table top for whatever is there: names are matched when the scene is known."""
 
-    _LINE = re.compile(r"robot\.pick_and_place\(([^(),\"'\n]{1,200}), ([^(),\"'\n]{1,200})\)")
+    _NAME = r"[^()\[\]{}*=,\"'\n]{1,200}"  # never a piece of a program
+    _LINE = re.compile(rf"robot\.pick_and_place\(({_NAME}), ({_NAME})\)")
 
     def __getitem__(self, line: str) -> tuple[dict[str, object], ...]:
         found = self._LINE.fullmatch(line)

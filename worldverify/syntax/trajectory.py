@@ -9,6 +9,7 @@ from worldverify.calling.code import Signature, read_calls
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
 from worldverify.planfields import Fields
+from worldverify.read import without_thoughts
 from worldverify.refusal import Refusal
 from worldverify.syntax.form import Actions, Form, is_row
 
@@ -61,7 +62,8 @@ def program(text: str, fields: Fields) -> Actions | None:
 
     The points must stand in it; functions and loops that would compute them are refused by name.
     """
-    if _CALL.search(text) is None:
+    shown, _ = without_thoughts(text)
+    if _CALL.search(shown) is None:
         return None
     said = read_calls(text, FUNCTIONS)
     fields.warnings += said.warnings
