@@ -9,10 +9,14 @@ from worldverify.action import ActionSpec as ActionSpec
 from worldverify.cost import Cost as Cost
 from worldverify.local import LocalVerifier as LocalVerifier
 from worldverify.plan import Plan as Plan
+from worldverify.presets import preset as preset
 from worldverify.refusal import Refusal as Refusal
 from worldverify.registration import register_tasks
 from worldverify.registry import load as load
 from worldverify.registry import tasks as tasks
+from worldverify.rollouts import Noise as Noise
+from worldverify.rollouts import RolloutChecker as RolloutChecker
+from worldverify.rollouts import check_rollout as check_rollout
 from worldverify.scene import Scene as Scene
 from worldverify.spec import Spec as Spec
 from worldverify.task import Task as Task
