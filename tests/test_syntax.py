@@ -16,7 +16,6 @@ from worldverify.presets import names, preset
 from worldverify.refusal import CODES, Refusal
 from worldverify.statistics import APPLIED, with_statistics
 from worldverify.syntax import form_of
-from worldverify.syntax.rows import read_print
 
 LIBERO = "libero-osc_pose-1.4"
 ROW = [0.1, 0.0, -0.1, 0.0, 0.0, 0.2, 1.0]
@@ -148,14 +147,6 @@ def test_rows_that_are_none_are_refused(value: object, expected: str) -> None:
 def test_a_width_that_is_wrong_is_told_with_the_numbers_of_the_contract() -> None:
     with pytest.raises(Refusal, match=r"libero-osc_pose-1\.4 wants 7: position\[0\], .*, gripper\."):
         read(LIBERO, [ROW[:6]])
-
-
-def test_a_matrix_is_read_as_numpy_prints_it() -> None:
-    assert read_print(f"actions:\n{np.array([ROW, ROW])}") == [ROW, ROW]
-    assert read_print("no matrix") is None
-    assert read_print("[[1 2] [3 4]] or [[5 6] [7 8]]") is None
-    with pytest.raises(Refusal, match=r"printed with '\.\.\.'"):
-        read_print("[[0. 0. ... 0. 0.]]")
 
 
 # Streams
@@ -350,3 +341,32 @@ def test_points_are_read_as_models_write_them(value: object, marks: list[dict[st
 )
 def test_points_that_are_none_are_refused(value: object, expected: str) -> None:
     assert code("gemini-er-points", value) == expected
+
+
+# Matrices as NumPy prints them
+
+
+def printed_plan(text: str) -> Plan:
+    return admit({"format": "libero-osc_pose-1.4", "text": text}, contracts={}, default_rate=20.0)
+
+
+def test_a_matrix_that_numpy_printed_is_read_with_a_warning() -> None:
+    rows = np.random.default_rng(0).uniform(-1, 1, (30, 7))
+    with np.printoptions(precision=17, threshold=10_000):
+        plan = printed_plan(f"The actions:\n{rows}\n")
+    assert isinstance(plan.actions, np.ndarray)
+    assert np.array_equal(plan.actions, rows)
+    assert any("printed by NumPy" in warning for warning in plan.warnings)
+
+
+def test_a_matrix_that_was_printed_with_dots_is_cut() -> None:
+    with pytest.raises(Refusal) as caught:
+        printed_plan(str(np.zeros((2000, 7))))
+    assert caught.value.code == "truncated"
+    assert "Print all of them" in caught.value.reason
+
+
+def test_two_printed_matrices_are_two_plans() -> None:
+    with pytest.raises(Refusal) as caught:
+        printed_plan(f"{np.zeros((3, 7))}\n{np.ones((3, 7))}")
+    assert caught.value.code == "ambiguous"

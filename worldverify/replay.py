@@ -56,6 +56,8 @@ def _check_line(line: Mapping[str, Any]) -> None:
     missing = [key for key in NEEDED if key not in line]
     request = line.get("request")
     missing += [f"request.{key}" for key in ASKED if not isinstance(request, Mapping) or key not in request]
+    if isinstance(request, Mapping) and "prediction" in request:
+        raise ValueError("It judges a predicted rollout, whose states are not in it: check them again.")
     if missing:
         raise ValueError(f"It lacks {', '.join(missing)}: give a file that worldverify verify --json wrote.")
     options = line["request"]["options"]

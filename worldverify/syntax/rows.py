@@ -7,6 +7,7 @@ import numpy as np
 
 from worldverify.action import ActionSpec
 from worldverify.planfields import Fields
+from worldverify.read import without_thoughts
 from worldverify.refusal import Refusal
 from worldverify.syntax.form import Actions, Form, is_row
 
@@ -37,21 +38,36 @@ def write(actions: Actions, spec: ActionSpec) -> str:
     return json.dumps({"actions": actions.tolist()})
 
 
-_PRINT = re.compile(r"\[\s*\[[^\[\]{}\"',]*\](?:\s*\[[^\[\]{}\"',]*\])*\s*\]")  # as NumPy prints a matrix
+_ROW = r"\[[^\[\]{}\"',]*\]"
+_PRINT = re.compile(rf"\[\s*{_ROW}(?:\s*(?:{_ROW}|\.\.\.))*\s*\]")  # as NumPy prints a matrix
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,3})?")
 
 
-def read_print(text: str) -> object:
-    """Rows printed by NumPy, without commas, or None. Raises Refusal where the print leaves rows out."""
-    found = _PRINT.findall(text)
-    if len(found) != 1:
+def printed(text: str, fields: Fields) -> Actions | None:
+    """The rows of a matrix that NumPy printed, without commas; None if the text holds none.
+
+    Raises Refusal where the print leaves numbers out.
+    """
+    shown, _ = without_thoughts(text)
+    if "{" in shown:
         return None
-    if "..." in found[0]:
+    matrices = [
+        (whole, [row[1:-1].split() for row in re.findall(_ROW, whole[1:-1])]) for whole in _PRINT.findall(shown)
+    ]
+    found = [(whole, rows) for whole, rows in matrices if all(_is_printed(item) for row in rows for item in row)]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise Refusal("ambiguous", f"The text holds {len(found)} printed arrays. Write one plan only.")
+    whole, rows = found[0]
+    if "..." in whole:
         raise Refusal("truncated", "The array was printed with '...' in place of its numbers. Print all of them.")
-    rows = [row.split() for row in re.findall(r"\[([^\[\]]*)\]", found[0][1:-1])]
-    try:
-        return [[float(number) for number in row] for row in rows]
-    except ValueError:
-        return None
+    fields.warnings.append("The actions were printed by NumPy, without commas.")
+    return fields.array([[float(item) for item in row] for row in rows])
 
 
-FORMS = {"rows": Form("actions", example, is_plan, parse, write)}
+def _is_printed(item: str) -> bool:
+    return item == "..." or _NUMBER.fullmatch(item) is not None
+
+
+FORMS = {"rows": Form("actions", example, is_plan, parse, write, text=printed)}
