@@ -209,6 +209,37 @@ def _to_json(value: Any) -> object:
 
 PLAIN = Normalisation("none", "numbers", None, None, 0.0, None, -1.0, 1.0)  # numbers that mean what they say
 
+# What a contract says in the fields that mean nothing for it.
+NOT_APPLICABLE: dict[str, Any] = {
+    "rotation": "none",
+    "rotation_unit": "none",
+    "rotation_side": "none",
+    "rotation_sign": 1,
+    "rotation_limit": None,
+    "tool_turn": 0.0,
+    "frame": "none",
+    "ranges": (),
+    "range_policy": "reject",
+    "gripper": None,
+    "rate_hz": None,
+    "horizon": MAX_ACTIONS,
+    "chunk": None,
+    "execute": None,
+    "normalisation": PLAIN,
+    "path": "straight",
+    "controller": None,
+    "settle": None,
+    "skills": (),
+    "image": None,
+    "arms": (),
+}
+
+
+def contract(**said: Any) -> ActionSpec:
+    """A contract whose other fields do not apply to it. For numbers of a robot each field is to be said."""
+    return ActionSpec(**{**NOT_APPLICABLE, **said})
+
+
 ArgumentKind = Literal["name", "position", "name or position", "orientation", "length", "seconds"]
 
 
@@ -256,7 +287,7 @@ def of_arms(name: str, version: str, arms: Sequence[tuple[str, ActionSpec]]) -> 
                     f"The arms of {name} differ in {field!r}: {value!r} for {arms[0][0]}, {getattr(spec, field)!r} "
                     f"for {arm}. All arms of one contract share it."
                 )
-    return ActionSpec(
+    return contract(
         name=name,
         version=version,
         syntax="rows",
@@ -264,21 +295,6 @@ def of_arms(name: str, version: str, arms: Sequence[tuple[str, ActionSpec]]) -> 
         layout=layout,
         representation=every,
         position_unit=first.position_unit,
-        rotation="none",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
-        frame="none",
-        ranges=(),
-        gripper=None,
-        normalisation=PLAIN,
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
-        image=None,
         arms=tuple(arms),
         **same,
     )

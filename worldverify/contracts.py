@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from worldverify.action import MAX_ACTIONS, PLAIN, ActionSpec, Gripper
+from worldverify.action import ActionSpec, Gripper, contract
 
 OPENING = Gripper(open=1.0, closed=0.0, low=0.0, high=1.0, mode="absolute", threshold=None, step=None, hold_steps=0)
 
 
 def ctrl(nu: int, rate_hz: float) -> ActionSpec:
     """Raw controls of the model, one number for each of its `nu` actuators."""
-    return ActionSpec(
+    return contract(
         name="ctrl",
         version="1",
         syntax="rows",
@@ -17,34 +17,14 @@ def ctrl(nu: int, rate_hz: float) -> ActionSpec:
         layout=(("ctrl", nu),),
         representation=(("ctrl", "absolute"),),
         position_unit="actuator",
-        rotation="none",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
-        frame="none",
-        ranges=(),
-        range_policy="reject",
-        gripper=None,
         rate_hz=rate_hz,
-        horizon=MAX_ACTIONS,
-        chunk=None,
-        execute=None,
-        normalisation=PLAIN,
         tracker="direct",
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
-        image=None,
-        arms=(),
     )
 
 
 def joint_position(joints: Sequence[str], rate_hz: float) -> ActionSpec:
     """Absolute targets of the joints in rad, then the gripper: 0 closed, 1 open."""
-    return ActionSpec(
+    return contract(
         name="joint_position",
         version="1",
         syntax="rows",
@@ -52,34 +32,15 @@ def joint_position(joints: Sequence[str], rate_hz: float) -> ActionSpec:
         layout=(*((joint, 1) for joint in joints), ("gripper", 1)),
         representation=tuple((joint, "absolute") for joint in joints),
         position_unit="rad",
-        rotation="none",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
-        frame="none",
-        ranges=(),
-        range_policy="reject",
         gripper=OPENING,
         rate_hz=rate_hz,
-        horizon=MAX_ACTIONS,
-        chunk=None,
-        execute=None,
-        normalisation=PLAIN,
         tracker="joint_pd",
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
-        image=None,
-        arms=(),
     )
 
 
 def ee_waypoints() -> ActionSpec:
     """Absolute poses of the tool frame in the world, in m, and the gripper: 0 closed, 1 open."""
-    return ActionSpec(
+    return contract(
         name="ee_waypoints",
         version="1",
         syntax="waypoints",
@@ -88,33 +49,15 @@ def ee_waypoints() -> ActionSpec:
         representation=(("position", "absolute"), ("rotation", "absolute")),
         position_unit="m",
         rotation="quat_wxyz",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
         frame="world",
-        ranges=(),
-        range_policy="reject",
         gripper=OPENING,
-        rate_hz=None,
-        horizon=MAX_ACTIONS,
-        chunk=None,
-        execute=None,
-        normalisation=PLAIN,
         tracker="ik",
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
-        image=None,
-        arms=(),
     )
 
 
 def skills(names: Sequence[str]) -> ActionSpec:
     """Calls of named skills; positions are absolute, in the world, in m."""
-    return ActionSpec(
+    return contract(
         name="skills",
         version="1",
         syntax="skills",
@@ -123,25 +66,7 @@ def skills(names: Sequence[str]) -> ActionSpec:
         representation=(("position", "absolute"),),
         position_unit="m",
         rotation="quat_wxyz",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
         frame="world",
-        ranges=(),
-        range_policy="reject",
-        gripper=None,
-        rate_hz=None,
-        horizon=MAX_ACTIONS,
-        chunk=None,
-        execute=None,
-        normalisation=PLAIN,
         tracker="ik",
-        path="straight",
-        controller=None,
-        settle=None,
         skills=tuple(names),
-        image=None,
-        arms=(),
     )

@@ -19,9 +19,7 @@ NEAR_UNIT = 1e-3
 WHOLE_TURN = 2.0 * math.pi
 
 
-def suspicions(
-    spec: ActionSpec, actions: Floats, rate: float | None
-) -> tuple[str, ...]:
+def suspicions(spec: ActionSpec, actions: Floats, rate: float | None) -> tuple[str, ...]:
     """Warnings on rows (T, width) at `rate` [Hz] that could be read, but look as if they meant something else."""
     if spec.arms:
         found, at = [], 0
@@ -37,9 +35,7 @@ def speed_suspicion(position: Floats, rate: float) -> tuple[str, ...]:
     """A warning on a path of the tool (T + 1, 3) m that is ten times faster or slower than an arm is moved."""
     fastest = _longest(np.diff(position, axis=0)) * rate
     if fastest > TIMES * USUAL:
-        return (
-            f"The plan moves the tool at up to {fastest:.1f} m/s; {USUAL:g} m/s is usual. Is its unit right?",
-        )
+        return (f"The plan moves the tool at up to {fastest:.1f} m/s; {USUAL:g} m/s is usual. Is its unit right?",)
     if STILL < fastest < USUAL / TIMES:
         return (
             f"The plan never moves the tool faster than {1000 * fastest:.1f} mm/s; {1000 * USUAL:g} mm/s is usual. "
@@ -51,14 +47,10 @@ def speed_suspicion(position: Floats, rate: float) -> tuple[str, ...]:
 def _numbers(spec: ActionSpec, actions: Floats, rate: float | None) -> list[str]:
     """What the numbers themselves give away, where they are neither tokens nor normalised."""
     parts = {name: actions[:, spec.part(name)] for name, _ in spec.layout}
-    plain = (
-        spec.normalisation.kind == "none" and spec.normalisation.encoding == "numbers"
-    )
+    plain = spec.normalisation.kind == "none" and spec.normalisation.encoding == "numbers"
     found: list[str] = []
     if plain:
-        scaled = {
-            limits.component for limits in spec.ranges if limits[1:3] != limits[3:5]
-        }
+        scaled = {limits.component for limits in spec.ranges if limits[1:3] != limits[3:5]}
         physical = {name: value for name, value in parts.items() if name not in scaled}
         found += _normalised(spec, physical, rate)
         found += _angles(spec, physical)
@@ -67,25 +59,14 @@ def _numbers(spec: ActionSpec, actions: Floats, rate: float | None) -> list[str]
     found += _chunk(spec, len(actions))
     if spec.gripper is not None and len(actions) >= CHANGING:
         said = parts["gripper"][:, 0]
-        if (
-            len(set(_commands(spec.gripper, said).tolist() if plain else said.tolist()))
-            == 1
-        ):
-            found.append(
-                f"The gripper does the same, {said[0]:g}, in all {len(actions)} actions."
-            )
+        if len(set(_commands(spec.gripper, said).tolist() if plain else said.tolist())) == 1:
+            found.append(f"The gripper does the same, {said[0]:g}, in all {len(actions)} actions.")
     return found
 
 
-def _normalised(
-    spec: ActionSpec, parts: dict[str, Floats], rate: float | None
-) -> list[str]:
+def _normalised(spec: ActionSpec, parts: dict[str, Floats], rate: float | None) -> list[str]:
     """Numbers that all lie within +-1, where the contract takes metres or degrees of what they cannot mean."""
-    if (
-        spec.space == "eef"
-        and "position" in parts
-        and dict(spec.representation)["position"] != "absolute"
-    ):
+    if spec.space == "eef" and "position" in parts and dict(spec.representation)["position"] != "absolute":
         moving = [parts[name] for name in ("position", "rotation") if name in parts]
         most = max(float(np.abs(value).max()) for value in moving)
         step = _longest(_steps(spec, parts["position"] * METRES[spec.position_unit]))
@@ -96,11 +77,7 @@ def _normalised(
             ]
     if spec.space == "joint" and spec.position_unit == "deg":
         most = max(
-            (
-                float(np.abs(value).max())
-                for name, value in parts.items()
-                if name != "gripper"
-            ),
+            (float(np.abs(value).max()) for name, value in parts.items() if name != "gripper"),
             default=0.0,
         )
         if 0.0 < most <= math.pi:
@@ -126,9 +103,7 @@ def _angles(spec: ActionSpec, parts: dict[str, Floats]) -> list[str]:
         angles = [parts["rotation"]]
     most = max((float(np.abs(value).max()) for value in angles), default=0.0)
     if most > WHOLE_TURN:
-        return [
-            f"An angle is {most:.4g} rad, beyond a whole turn: are the angles in degrees?"
-        ]
+        return [f"An angle is {most:.4g} rad, beyond a whole turn: are the angles in degrees?"]
     return []
 
 
@@ -137,16 +112,8 @@ def _quaternions(spec: ActionSpec, parts: dict[str, Floats]) -> list[str]:
         return []
     value = parts["rotation"]
     square = value * value
-    off = float(
-        np.abs(
-            np.sqrt(square[:, 0] + square[:, 1] + square[:, 2] + square[:, 3]) - 1.0
-        ).max()
-    )
-    return (
-        [f"A quaternion is {off:.2g} off unit length; it was scaled to 1."]
-        if off > NEAR_UNIT
-        else []
-    )
+    off = float(np.abs(np.sqrt(square[:, 0] + square[:, 1] + square[:, 2] + square[:, 3]) - 1.0).max())
+    return [f"A quaternion is {off:.2g} off unit length; it was scaled to 1."] if off > NEAR_UNIT else []
 
 
 def _clipped(spec: ActionSpec, parts: dict[str, Floats]) -> list[str]:
@@ -161,22 +128,14 @@ def _clipped(spec: ActionSpec, parts: dict[str, Floats]) -> list[str]:
         if count:
             worst = float(value[beyond][np.argmax(np.abs(value[beyond]))])
             noun = "number is" if count == 1 else "numbers are"
-            found.append(
-                f"{count} {noun} outside the range of {limits.component} and clipped, such as {worst:.4g}."
-            )
+            found.append(f"{count} {noun} outside the range of {limits.component} and clipped, such as {worst:.4g}.")
     return found
 
 
 def _chunk(spec: ActionSpec, count: int) -> list[str]:
     """Rows that look like one whole chunk, where it matters that a part of it is carried out."""
     relative = "relative_to_chunk_start" in dict(spec.representation).values()
-    if (
-        not relative
-        or spec.chunk is None
-        or spec.execute is None
-        or count != spec.chunk
-        or spec.execute == spec.chunk
-    ):
+    if not relative or spec.chunk is None or spec.execute is None or count != spec.chunk or spec.execute == spec.chunk:
         return []
     return [
         f"{count} rows are as many as one chunk of {spec.name}, and are read as what was carried out of several, "
@@ -206,9 +165,5 @@ def _followed_otherwise(spec: ActionSpec) -> list[str]:
 
 def _longest(steps: Floats) -> float:
     """The greatest length of vectors (T, 3), 0 if there are none."""
-    length = np.sqrt(
-        steps[:, 0] * steps[:, 0]
-        + steps[:, 1] * steps[:, 1]
-        + steps[:, 2] * steps[:, 2]
-    )
+    length = np.sqrt(steps[:, 0] * steps[:, 0] + steps[:, 1] * steps[:, 1] + steps[:, 2] * steps[:, 2])
     return float(length.max()) if len(length) else 0.0

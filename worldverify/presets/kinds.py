@@ -22,6 +22,7 @@ from worldverify.action import (
     Settle,
     Side,
     Syntax,
+    contract,
 )
 from worldverify.action_check import WIDTHS
 
@@ -66,7 +67,7 @@ def tool(
     """Position in m, rotation (if any) and gripper of the tool, each action a row of numbers."""
     width = WIDTHS[rotation]
     turning = (("rotation", width),) if width else ()
-    return ActionSpec(
+    return contract(
         name=name,
         version=version,
         syntax=syntax,
@@ -93,9 +94,6 @@ def tool(
         path=path,
         controller=controller,
         settle=settle,
-        skills=(),
-        image=None,
-        arms=(),
     )
 
 
@@ -116,7 +114,7 @@ def joints(
     normalisation: Normalisation = PLAIN,
 ) -> ActionSpec:
     """One number for each joint, base first, then the gripper."""
-    return ActionSpec(
+    return contract(
         name=name,
         version=version,
         syntax="rows",
@@ -124,13 +122,6 @@ def joints(
         layout=(*((joint, 1) for joint in joints), ("gripper", 1)),
         representation=tuple((joint, representation) for joint in joints),
         position_unit=unit,
-        rotation="none",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
-        frame="none",
         ranges=ranges,
         range_policy=range_policy,
         gripper=gripper,
@@ -140,12 +131,6 @@ def joints(
         execute=execute,
         normalisation=normalisation,
         tracker="joint_pd",
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
-        image=None,
-        arms=(),
     )
 
 
@@ -153,7 +138,7 @@ def points(
     name: str, version: str, *, camera: str, unit: PositionUnit, image: Image, syntax: Syntax = "points"
 ) -> ActionSpec:
     """Points of the image of a camera."""
-    return ActionSpec(
+    return contract(
         name=name,
         version=version,
         syntax=syntax,
@@ -161,28 +146,9 @@ def points(
         layout=(),
         representation=(("position", "absolute"),),
         position_unit=unit,
-        rotation="none",
-        rotation_unit="none",
-        rotation_side="none",
-        rotation_sign=1,
-        rotation_limit=None,
-        tool_turn=0.0,
         frame=f"camera:{camera}",
-        ranges=(),
-        range_policy="reject",
-        gripper=None,
-        rate_hz=None,
-        horizon=MAX_ACTIONS,
-        chunk=None,
-        execute=None,
-        normalisation=PLAIN,
         tracker="ik",
-        path="straight",
-        controller=None,
-        settle=None,
-        skills=(),
         image=image,
-        arms=(),
     )
 
 
