@@ -3,7 +3,6 @@
 import base64
 import email.utils
 import importlib.util
-import io
 import json
 import os
 import queue
@@ -23,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
-from PIL import Image
 
 import worldverify as wv
 from worldverify.camera import Camera, photograph
@@ -174,10 +173,9 @@ def test_the_picture_that_is_sent_is_the_camera_s_as_a_png() -> None:
     assert picture["type"] == "image_url"
     scheme, data = picture["image_url"]["url"].split(",")
     assert scheme == "data:image/png;base64"
-    with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as image:
-        assert (image.format, image.size) == ("PNG", (32, 24))
-        shown = np.asarray(image)
-    assert np.array_equal(shown, photograph(task, task.start(0), Camera("front", 32, 24)))
+    xml = '<mujoco><asset><texture name="t" type="2d" file="t.png" nchannel="3"/></asset></mujoco>'
+    sent = mujoco.MjModel.from_xml_string(xml, {"t.png": base64.b64decode(data, validate=True)})
+    assert np.array_equal(sent.tex_data.reshape(24, 32, 3), photograph(task, task.start(0), Camera("front", 32, 24)))
     assert proposal.image
 
 
