@@ -18,14 +18,15 @@ from worldverify.reach import chain_of
 from worldverify.spec import Spec
 from worldverify.syntax import form_of
 
+TABLE = "table_top"  # the geom whose height a prompt tells
 _FORMS = {
     "skills": (
         'Skills: {"skills": [...]}, each {"skill": name} with its arguments by name (? marks what may be left out; '
         "objects and targets are names of the scene, a target may be a position): "
     ),
     "ee_waypoints": (
-        'Waypoints of the tool: {"waypoints": [...]}, each {"position": [x, y, z] in metres (z up, the table top is '
-        'z = 0), "orientation": [w, x, y, z] (optional, keeps the last one; [0, 1, 0, 0] points straight down), '
+        'Waypoints of the tool: {"waypoints": [...]}, each {"position": [x, y, z] in metres (z up), '
+        '"orientation": [w, x, y, z] (optional, keeps the last one; [0, 1, 0, 0] points straight down), '
         '"gripper": 0 closed to 1 open (optional, keeps the last one), "time": seconds from now (optional; all or '
         "none)}."
     ),
@@ -81,6 +82,10 @@ def scene_lines(
             size = " x ".join(f"{x:g}" for x in _rounded(2 * box.half))
             turned = f", turned by {yaw:.2f} rad about z" if abs(yaw) > 0.005 else ""
             lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}")
+    table = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, TABLE)
+    if table >= 0:
+        height = float(data.geom_xpos[table][2] + model.geom_size[table][2])
+        lines.append(f"table: its top is at z = {height + 0.0:.3g}")
     if arm is not None:
         joints = [float(data.joint(name).qpos[0]) for name in arm.joints]
         lines.append(f"tool, the point between the fingertips: at {_rounded(tool_of(data, arm))}")
