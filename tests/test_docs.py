@@ -91,7 +91,8 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: py
 
 def test_every_plan_that_a_page_shows_can_be_read() -> None:
     task = wv.load("PickCube-v0")
-    plans = [body for page in PAGES for body in blocks(page, "json")]
+    bodies = [body for page in PAGES for body in blocks(page, "json")]
+    plans = [json.loads(body) if '"contract"' in body else body for body in bodies]  # a contract stands in lines only
     assert plans
     for verdict in wv.verify(task, plans):
         assert verdict.code not in READING_CODES, verdict.reason

@@ -90,7 +90,23 @@ def _check_arms(spec: ActionSpec) -> None:
     _require(spec.layout == layout, "layout", spec.layout, f"that of its arms, {list(map(list, layout))}")
     kinds = tuple((f"{arm}/{name}", kind) for arm, part in spec.arms for name, kind in part.representation)
     _require(spec.representation == kinds, "representation", spec.representation, "that of its arms")
-    own = {"ranges": (), "gripper": None, "normalisation": PLAIN, "controller": None, "image": None, "skills": ()}
+    own: dict[str, object] = {
+        "ranges": (),
+        "gripper": None,
+        "normalisation": PLAIN,
+        "controller": None,
+        "settle": None,
+        "image": None,
+        "skills": (),
+        "frame": "none",
+        "rotation": "none",
+        "rotation_unit": "none",
+        "rotation_side": "none",
+        "rotation_sign": 1,
+        "rotation_limit": None,
+        "tool_turn": 0.0,
+        "path": "straight",
+    }
     for field, value in own.items():
         _require(getattr(spec, field) == value, field, getattr(spec, field), "left to the arms, which each have one")
 

@@ -55,11 +55,11 @@ def compile_plans(
     results: dict[int, Compiled | Refusal] = {}
     dense: list[int] = []  # rows of numbers at a rate
     routed: list[int] = []  # waypoints and skills
-    commanded = _read(model, state, "ctrl") if any(plan.format != "ctrl" for plan in plans) else state
+    commanded = _read(model, state, "ctrl") if not all(map(_is_raw, plans)) else state
     for i, plan in enumerate(plans):
         spec = plan.contract
         try:
-            if plan.format == "ctrl" or (spec is not None and spec.space == "ctrl"):
+            if _is_raw(plan):
                 results[i] = Compiled(_ctrl(model, plan, rate, steps))
             elif arm is None:
                 raise Refusal("unknown_format", f"This scene has no arm for {plan.format}; write raw controls (ctrl).")
@@ -79,6 +79,11 @@ def compile_plans(
             if fit:
                 results.update(zip(fit, follow_all(starts, plans, fit, rate, steps), strict=True))
     return [results[i] for i in range(len(plans))]
+
+
+def _is_raw(plan: Plan) -> bool:
+    """Whether a plan holds raw controls. A contract of its own says so, whatever its name."""
+    return plan.format == "ctrl" if plan.contract is None else plan.contract.space == "ctrl"
 
 
 def _ctrl(model: Any, plan: Plan, rate: float, steps: int) -> Floats:

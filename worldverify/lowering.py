@@ -1,5 +1,6 @@
 """Plans of other conventions as waypoints and skills: what needs the scene, and is then followed like our own."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -109,14 +110,15 @@ def _trajectory(spec: ActionSpec, events: Sequence[Mapping[str, Any]], begin: Be
         raise Refusal("empty", "The plan has no points; it needs at least one.")
     points = _waypoints(spec, np.array(rows), begin)
     path = [Waypoint(point.position, point.orientation, grip) for point, grip in zip(points, grips, strict=True)]
-    return tuple(path[k] for k in corners(path))
+    # Only a straight way is the same without the points on it; joints left to themselves would leave it.
+    return tuple(path[k] for k in corners(path)) if spec.path == "straight" else tuple(path)
 
 
 STRAIGHT = (5e-4, 1e-3)  # m, and of a quaternion: points nearer to a straight way than that say nothing about the way
 
 
 def corners(points: Sequence[Waypoint]) -> list[int]:
-    """The points that make a path: those between which it is straight, and those at which the gripper changes.
+    """The points that make a path: those between which it is straight and goes one way, and gripper changes.
 
     Ramer, Douglas and Peucker's subdivision, of positions and orientations together.
     """
@@ -137,6 +139,11 @@ def corners(points: Sequence[Waypoint]) -> list[int]:
         square = float(way @ way)
         share = np.clip(inner @ way / square, 0.0, 1.0) if square > 0.0 else np.zeros(len(inner))
         off = np.linalg.norm(inner - share[:, None] * way, axis=1)
+        # A way back along the same line is one too: what it pushes or pulls is not what one way forward does.
+        farthest = np.maximum.accumulate(share)
+        back = (farthest - share) * math.sqrt(square)
+        if back.max() > 1.0 and off.max() <= 1.0:
+            off = np.where(share == farthest[int(np.argmax(back))], back.max(), 0.0)
         if off.max() > 1.0:
             middle = first + 1 + int(np.argmax(off))
             kept.add(middle)

@@ -185,6 +185,12 @@ class _Admission:
     def text(self, text: str | bytes, id: str | None) -> Plan:
         reading = read(text, _looks_like_a_plan, wanted=self._reads())
         assert isinstance(reading.value, dict)
+        if "contract" in reading.value:
+            raise Refusal(
+                "unknown_key",
+                'The text holds a "contract" of its own. What numbers mean is not the model\'s to say: give "contract" '
+                'beside "text" in a line of a plans file.',
+            )
         return self._object(reading.value, id, reading.warnings)
 
     def plan(self, plan: Plan, id: str | None) -> Plan:

@@ -131,10 +131,13 @@ def energy(model: mujoco.MjModel, prediction: Prediction, scan: Scan) -> Check |
         total, kinetic = scan.energy[:, trees].sum(axis=1), scan.kinetic[:, trees].sum(axis=1)
         noise = SIGMAS * np.linalg.norm(scan.energy_noise[:, trees], axis=1)
         for first, last in _runs(np.asarray(scan.undriven[:, trees].all(axis=1))):
-            for k in range(first + around + 1, last):
+            known = prediction.begun and first == 0  # nothing is hidden before the start, whose energy is known
+            for k in range(first + 1 if known else first + around + 1, last):
                 most = np.array(
                     [total[max(first, j - around) : j + around + 1].max() for j in range(first, k - around)]
                 )
+                most = np.minimum(most, total[0]) if known and len(most) else most
+                most = np.array([total[0]]) if known and not len(most) else most
                 j = int(most.argmin())
                 gain = float(total[k] - most[j])
                 spent = give + ENERGY_SHARE * float(kinetic[first : k + 1].max()) + noise[k] + noise[first + j]

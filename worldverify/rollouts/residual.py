@@ -63,9 +63,10 @@ def step_residual(
     starts, sigma = prediction.coarse[:-1], prediction.position
     speed, slack = prediction.velocity[:-1:stride], np.zeros((len(starts), model.nv))
     if prediction.differenced:
-        if len(starts) < 2:
+        if len(starts) < 2 and not prediction.begun:
             return None
-        first = 1  # the first speed is known from the first step alone, which therefore tells nothing
+        # Unless it is the start's, the first speed is known from the first step alone, which then tells nothing.
+        first = 0 if prediction.begun else 1
         starts, slack = _observed_speeds(model, prediction, stepper, substeps, scan)
         speed = np.tile(math.sqrt(2) * sigma / prediction.control_period, (len(starts), 1))
     draws = Draws(model, prediction, starts, speed, slack)
@@ -164,16 +165,20 @@ def effort_residual(model: mujoco.MjModel, prediction: Prediction, scan: Scan) -
     Trees that something may have touched are left out, and what limits or equalities may hold.
     """
     states, period = prediction.coarse, prediction.control_period
-    if len(states) < 3 or not model.nv:
+    first = 0 if prediction.begun else 1
+    if len(states) < 2 + first or not model.nv:
         return None
     way = moves(model, states[:-1], states[1:])
     acceleration = (way[1:] - way[:-1]) / period**2
     noise = SIGMAS * math.sqrt(6) * prediction.position / period**2
+    if prediction.begun:  # from a known speed, over half of the window
+        begin = 2 * (way[:1] - period * states[:1, state_slice(model, _QVEL)]) / period**2
+        acceleration, noise = np.concatenate([begin, acceleration]), math.sqrt(8 / 6) * noise
     bare = _without_constraints(model)
     data = mujoco.MjData(bare)
     held = _held(model)
     seen, allowed = np.zeros((len(acceleration), model.nv)), np.ones((len(acceleration), model.nv))
-    for k, wanted in enumerate(acceleration, 1):
+    for k, wanted in enumerate(acceleration, first):
         mujoco.mj_setState(bare, data, states[k], mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(bare, data)
         data.qacc[:] = wanted
@@ -181,12 +186,12 @@ def effort_residual(model: mujoco.MjModel, prediction: Prediction, scan: Scan) -
         force = data.qfrc_inverse.copy()
         low, high, unlimited = _limits(bare, data)
         open_dofs = ~(held | _at_limit(model, states[k], prediction.position) | unlimited)
-        open_dofs &= np.asarray(scan.alone[k - 1 : k + 2].all(axis=0))[model.dof_treeid]
+        open_dofs &= np.asarray(scan.alone[max(k - 1, 0) : k + 2].all(axis=0))[model.dof_treeid]
         carried = _carried(bare, data, noise)
         weight = np.abs(data.qfrc_bias)
         limit = FLOOR + carried + EFFORT_SHARE * (np.maximum(np.abs(low), np.abs(high)) + weight)
         excess = np.maximum(np.maximum(force - high, low - force), 0.0)
-        seen[k - 1], allowed[k - 1] = np.where(open_dofs, excess, 0.0), limit
+        seen[k - first], allowed[k - first] = np.where(open_dofs, excess, 0.0), limit
     turns = angular(model)
     return closest(
         "residual",
@@ -194,7 +199,7 @@ def effort_residual(model: mujoco.MjModel, prediction: Prediction, scan: Scan) -
         allowed,
         units=["Nm" if t else "N" for t in turns],
         whats=[f"unexplained({_dof_name(model, dof)})" for dof in range(model.nv)],
-        begins_s=np.arange(1.0, len(seen) + 1) * period,
+        begins_s=np.arange(float(first), len(seen) + first) * period,
     )
 
 

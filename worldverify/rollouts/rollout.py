@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import mujoco
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from worldverify.cost import Cost
 from worldverify.identity import sha256
-from worldverify.kernels.mujoco_cpu import MujocoEngine
+from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.physics import Physics
 from worldverify.reasons import fail_reason, quantity
 from worldverify.refusal import Refusal
@@ -22,7 +23,7 @@ from worldverify.rollouts.motion import energy, penetration, support, teleport
 from worldverify.rollouts.residual import FLOOR, LANES, Stepper, effort_residual, step_residual
 from worldverify.rollouts.scan import SIGMAS, overlaps, scan
 from worldverify.rollouts.signals import Finding, judge_signals
-from worldverify.rollouts.states import Every, Noise, Prediction, admit_prediction, angular, moves
+from worldverify.rollouts.states import Every, Noise, Prediction, admit_prediction, angular, from_positions, moves
 from worldverify.task import Task
 from worldverify.verdict import Margin, Status, Verdict, Violation
 from worldverify.version import VERSION
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 
 EXACT = Noise()
 METHOD = "rollout"
+STILL = 1e-3  # m/s and rad/s: rounding of a predicted speed
 NAMING_S = 0.25  # s: what is broken within this of what is broken first may be the same event
 
 
@@ -81,20 +83,39 @@ class RolloutChecker:
         clock, cpu, task = time.perf_counter(), time.process_time(), self.task
         start, steps = task.start(0 if seed is None else seed), 0
         finding: Finding | None = None
+        doubts: tuple[str, ...] = ()
         checks: list[Check] = []
         try:
-            prediction = admit_prediction(task, states, actions, noise=noise, every=every, base=start)
+            prediction = admit_prediction(
+                task, states, actions, noise=noise, every=every, base=start, begun=seed is not None
+            )
         except Refusal as refusal:
             said: Prediction | Refusal = refusal
         else:
             said = prediction
             stepper = Stepper(self._engine)
             checks = self._physics(prediction, stepper, None if seed is None else start)
-            finding = judge_signals(task, prediction, self._engine, self._lane)
+            finding, doubts = self._judged(prediction, checks)
             steps = stepper.steps + finding.followed
         request = _request(task, states, actions, said, noise, every, seed)
         bill = Cost(steps=steps, cpu_s=time.process_time() - cpu, wall_s=time.perf_counter() - clock)
-        return _verdict(task, id, said, finding, checks, request, bill)
+        return _verdict(task, id, said, finding, checks, doubts, request, bill)
+
+    def _judged(self, prediction: Prediction, checks: Sequence[Check]) -> tuple[Finding, tuple[str, ...]]:
+        """What the spec says, and why a PASS of it is no PASS yet: velocities are judged as claimed and as moved."""
+        finding = judge_signals(self.task, prediction, self._engine, self._lane)
+        if finding.status != "PASS":
+            return finding, ()
+        doubts = []
+        if not any(check.name == "residual" for check in checks):
+            doubts.append("the prediction is too short for its motion to be explained; give actions, or more states")
+        if not prediction.differenced:
+            moved = from_positions(self.task.scene.model, prediction)
+            other = judge_signals(self.task, moved, self._engine, self._lane)
+            if other.status != "PASS":
+                names = ", ".join(name for name, m in other.margins.items() if (m.value or 0.0) <= 0.0)
+                doubts.append(f"{names} holds for the velocities as predicted, not for those of the positions")
+        return (replace(finding, status="INCONCLUSIVE", decided=None) if doubts else finding), tuple(doubts)
 
     def _physics(self, prediction: Prediction, stepper: Stepper, start: Floats | None) -> list[Check]:
         model = self.task.scene.model
@@ -114,10 +135,15 @@ class RolloutChecker:
 
 def _start(model: mujoco.MjModel, prediction: Prediction, start: Floats) -> Check | None:
     """The first predicted state is the start of the task, but for noise."""
+    qvel = state_slice(model, mujoco.mjtState.mjSTATE_QVEL)
     way = np.abs(moves(model, start[None], prediction.states[:1]))
-    allowed = np.tile(FLOOR + SIGMAS * prediction.position, (1, 1))
+    speed = np.abs(prediction.states[:1, qvel] - start[qvel])
+    way = np.concatenate([way, speed], axis=1)
+    allowed = np.concatenate([FLOOR + SIGMAS * prediction.position, STILL + SIGMAS * prediction.velocity[0]])[None]
     units = ["rad" if turn else "m" for turn in angular(model)]
-    whats = [f"distance from the start ({model.joint(int(joint)).name})" for joint in model.dof_jntid]
+    units += [f"{unit}/s" for unit in units]
+    names = [model.joint(int(joint)).name for joint in model.dof_jntid]
+    whats = [f"{what} ({name})" for what in ("distance from the start", "speed at the start") for name in names]
     return closest("start", way, allowed, units=units, whats=whats, begins_s=np.zeros(1))
 
 
@@ -128,7 +154,7 @@ def _request(
     options = {"method": METHOD, "every": every, "noise": [noise.position, noise.angle, noise.velocity, noise.spin]}
     parts: list[Any] = [repr(states)[:10_000], repr(actions)[:10_000]]
     if isinstance(said, Prediction):
-        parts = [said.states, said.controls]
+        parts = [said.states, said.controls, said.differenced]
     content = sha256(parts)
     identity = {"shared": task_identity(task, options, None), "prediction": content, "seed": seed}
     return {
@@ -147,6 +173,7 @@ def _verdict(
     said: Prediction | Refusal,
     finding: Finding | None,
     checks: Sequence[Check],
+    doubts: Sequence[str],
     request: dict[str, Any],
     bill: Cost,
 ) -> Verdict:
@@ -159,7 +186,7 @@ def _verdict(
     else:
         assert finding is not None
         margins = {**finding.margins, **{PREFIX + c.name: c.margin for c in checks}}
-        warnings = (*said.warnings, *_told_of_forces(finding, task), *warnings)
+        warnings = (*said.warnings, *_told_of_limits(said), *_told_of_forces(finding, task), *warnings)
         status = finding.status
         decided_s = None if finding.decided is None else finding.decided * task.timestep
         broken = first_broken(checks, NAMING_S)
@@ -176,7 +203,7 @@ def _verdict(
         elif status == "PASS":
             reason = _held_reason(finding, checks)
         else:
-            reason = _open_reason(finding, said)
+            reason = f"Undecided: {'; '.join(doubts)}." if doubts else _open_reason(finding, said)
     reward, valid = reward_of(status, cause, margins.values(), task.reward_min)
     info = Physics.info()
     return Verdict(
@@ -197,6 +224,16 @@ def _verdict(
         digest=digest_of(request, info, METHOD, VERSION, status, cause, margins),
         decided_s=decided_s,
     )
+
+
+def _told_of_limits(prediction: Prediction) -> list[str]:
+    """What the laws cannot see, where less than everything was given."""
+    told = [] if prediction.begun else ["No seed was given: the prediction may begin anywhere, also at the goal."]
+    if prediction.controls is None:
+        told.append("No actions were given: what moves in contact with something is not checked step by step.")
+    elif prediction.differenced:
+        told.append("No velocities were given: what glides slowly over something is not told from what is carried.")
+    return told
 
 
 def _told_of_forces(finding: Finding, task: Task) -> list[str]:

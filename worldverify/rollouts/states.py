@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import mujoco
@@ -17,6 +17,7 @@ from worldverify.task import Task
 Floats = NDArray[np.float64]
 Every = Literal["control", "substep"]
 
+NOISIEST = {"position": 0.005, "angle": 0.05, "velocity": 0.5, "spin": 5.0}  # SI; beyond it no jump would be one
 QUATERNION = 0.05  # the norm of a predicted quaternion may differ from 1 by this much; MuJoCo normalises it
 
 _QPOS, _QVEL = mujoco.mjtState.mjSTATE_QPOS, mujoco.mjtState.mjSTATE_QVEL
@@ -38,6 +39,10 @@ class Noise:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"The {name} of a Noise is {value!r}; it must be a number from 0 on.")
+            if value is not None and value > NOISIEST[name]:
+                raise ValueError(
+                    f"The {name} of a Noise is {value!r}; beyond {NOISIEST[name]:g} it would explain any motion."
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,7 @@ class Prediction:
     position: Floats  # (nv,)  m or rad: noise of qpos, along each degree of freedom
     velocity: Floats  # (K+1, nv)  m/s or rad/s: noise of qvel
     differenced: bool  # the velocities are differences of positions
+    begun: bool  # the first state is claimed to be the start of the task, whose speed is known
     warnings: tuple[str, ...]
 
     @property
@@ -64,17 +70,21 @@ class Prediction:
         return self.period * self.stride
 
 
-def admit_prediction(task: Task, states: Any, actions: Any, *, noise: Noise, every: Every, base: Floats) -> Prediction:
+def admit_prediction(
+    task: Task, states: Any, actions: Any, *, noise: Noise, every: Every, base: Floats, begun: bool = False
+) -> Prediction:
     """A prediction as a model wrote it, or a Refusal with cause plan.
 
     states: (n, nstate), (n, nq + nv), or a mapping with qpos (n, nq) and perhaps qvel (n, nv). What they leave out is
-    that of `base` (nstate,). actions: (T, nu) controls, or None.
+    that of `base` (nstate,), as are the forces from outside. actions: (T, nu) controls, or None. `begun`: `base` is the
+    start that the first state has to be.
     """
     if every not in get_args(Every):
         raise ValueError(f"every must be one of {', '.join(map(repr, get_args(Every)))}; got {every!r}.")
     model, stride = task.scene.model, task.substeps if every == "substep" else 1
     rows, differenced = _rows(model, states, base)
     _check_numbers(model, rows)
+    _check_given(model, rows, base if begun else rows[0], base)
     _check_length(task, len(rows), stride)
     turned = _normalise(model, rows)
     controls = None if actions is None else _controls(task, actions, (len(rows) - 1) // stride)
@@ -87,11 +97,13 @@ def admit_prediction(task: Task, states: Any, actions: Any, *, noise: Noise, eve
     if differenced:
         rows[:, state_slice(model, _QVEL)], span = _differences(model, rows, period, stride)
         velocity = math.sqrt(2) * position / span[:, None]
+        if begun:
+            rows[0, state_slice(model, _QVEL)] = base[state_slice(model, _QVEL)]
     rows[:, state_slice(model, _TIME)] = base[state_slice(model, _TIME)] + period * np.arange(len(rows))[:, None]
     warnings = [f"Quaternions were normalised; the norm of one is {turned:.4g}."] if abs(turned - 1) > 1e-3 else []
     if differenced:
         warnings.append("Velocities were not predicted: they are differences of the predicted positions.")
-    return Prediction(rows, period, stride, controls, position, velocity, differenced, tuple(warnings))
+    return Prediction(rows, period, stride, controls, position, velocity, differenced, begun, tuple(warnings))
 
 
 def between(model: mujoco.MjModel, states: Floats, count: int) -> Floats:
@@ -188,6 +200,35 @@ def _check_numbers(model: mujoco.MjModel, rows: Floats) -> None:
                 "out_of_range",
                 f"{name}[{column}] of state {row + 1} is {values.max():.3g} in size; at most {limit:g} is physical.",
             )
+
+
+def _check_given(model: mujoco.MjModel, rows: Floats, first: Floats, base: Floats) -> None:
+    """Refuses what no action brings about: forces from outside, and parts of the scene that are moved by hand."""
+    for part, name, wanted in (
+        (mujoco.mjtState.mjSTATE_QFRC_APPLIED, "qfrc_applied", base),
+        (mujoco.mjtState.mjSTATE_XFRC_APPLIED, "xfrc_applied", base),
+        (mujoco.mjtState.mjSTATE_EQ_ACTIVE, "eq_active", first),
+        (mujoco.mjtState.mjSTATE_MOCAP_POS, "mocap_pos", first),
+        (mujoco.mjtState.mjSTATE_MOCAP_QUAT, "mocap_quat", first),
+        (mujoco.mjtState.mjSTATE_USERDATA, "userdata", first),
+    ):
+        where = state_slice(model, part)
+        other = (rows[:, where] != wanted[where]).any(axis=1)
+        if other.any():
+            raise Refusal(
+                "bad_state",
+                f"State {int(other.argmax()) + 1} holds another {name} than the start, which no action brings about; "
+                "predict qpos and qvel.",
+            )
+
+
+def from_positions(model: mujoco.MjModel, prediction: Prediction) -> Prediction:
+    """The same prediction, with the velocities that its positions imply."""
+    rows, qvel = prediction.states.copy(), state_slice(model, _QVEL)
+    rows[:, qvel] = _differences(model, rows, prediction.period, prediction.stride)[0]
+    if prediction.begun:
+        rows[0, qvel] = prediction.states[0, qvel]
+    return replace(prediction, states=rows)
 
 
 def _check_length(task: Task, count: int, stride: int) -> None:
