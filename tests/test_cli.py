@@ -342,3 +342,26 @@ def test_a_place_below_a_file_is_refused(make: Callable[[Path], object], tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         make(tmp_path / "file" / "out")
+
+
+def test_what_looks_strange_is_told_once_with_whose_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "still.jsonl"
+    line = {"format": "libero-osc_pose-1.4", "rate_hz": 20, "actions": [[0, 0, -0.4, 0, 0, 0, -1]] * 8}
+    file.write_text("".join(json.dumps({"id": name, **line}) + "\n" for name in "ab"))
+    assert main(["verify", "PickCube-v0", str(file)]) == 0
+    assert capsys.readouterr().out.count("Warning (2 plans): The gripper does the same, -1, in all 8 actions.") == 1
+
+
+def test_an_appended_script_repeats_no_id(tmp_path: Path) -> None:
+    file = tmp_path / "scripted.jsonl"
+    for more in ((), ("--append",)):
+        assert main(["propose", "PickCube-v0", "--scripted", "-n", "4", "--json", str(file), *more]) == 0
+    names = [line["id"] for line in lines_of(file.read_text())]
+    assert [int(name.rpartition("/")[2]) for name in names] == list(range(8))
+
+
+def test_angles_in_degrees_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "degrees.txt"
+    file.write_text(json.dumps({"actions": [[0, -30, 0, -120, 0, 90, 45, 1]] * 8}))
+    main(["verify", "PickCube-v0", str(file)])
+    assert "Are the angles in degrees?" in capsys.readouterr().out

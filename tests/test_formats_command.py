@@ -161,7 +161,7 @@ def test_decode_refuses_a_plan_for_another_robot_with_status_1(run: Run) -> None
 def test_decode_of_a_text_that_names_no_format_asks_for_one(run: Run) -> None:
     (said,) = meaning(run, "plan.txt")
     assert said["code"] == "unknown_format"
-    assert said["reason"].endswith("Name its format: worldverify formats lists them.")
+    assert said["reason"].endswith("name its format: worldverify formats lists them.")
 
 
 def test_decode_of_a_task_reads_its_own_formats_without_a_name(run: Run) -> None:
@@ -312,7 +312,7 @@ def test_a_change_of_no_format_is_refused(run: Run, option: str) -> None:
         (("plan.txt", "--format", "libero"), "could mean libero-osc_pose-1.4 or openvla-libero"),
         (("plan.txt", "--format", "libero-osc-pose"), "Did you mean 'libero-osc_pose-1.4'"),
         (("plan.txt", "--format", LIBERO, "--task", "PickCub"), "Did you mean 'PickCube-v0'"),
-        (("plan.txt", "--format", "joint_position"), "It depends on the robot: name the task."),
+        (("plan.txt", "--format", "joint_position"), "It depends on the robot: name the task (--task TASK)."),
     ],
 )
 def test_wrong_usage_of_decode_ends_in_status_2_and_a_sentence(run: Run, words: tuple[str, ...], said: str) -> None:
@@ -361,3 +361,8 @@ def test_verify_under_statistics_is_replayed_without_their_file(run: Run) -> Non
     status, out, _ = run("replay", "out.jsonl")
     assert status == 0
     assert "1 the same" in out
+
+
+def test_every_range_of_a_component_is_shown(run: Run) -> None:
+    _, said, _ = run("formats", "voxel-bins")
+    assert "0 to 100 means 0.605 to 1.605" in said

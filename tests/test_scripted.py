@@ -134,3 +134,8 @@ def test_without_a_good_plan_controls_are_tried_and_an_arm_is_refused() -> None:
 def test_a_format_that_does_not_fit_is_refused_with_those_that_do() -> None:
     with pytest.raises(ValueError, match="cannot be written in 'gym-aloha'"):
         propose_scripted(wv.load(PICK), 3, formats=["gym-aloha"])
+
+
+def test_lines_go_on_where_others_ended() -> None:
+    task = wv.load(PICK)
+    assert propose_scripted(task, 3, seed=SEED, first=4) == propose_scripted(task, 7, seed=SEED)[4:]

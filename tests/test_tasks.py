@@ -64,3 +64,17 @@ def test_holding_still_never_passes() -> None:
     for name in TASKS:
         task = wv.load(name)
         assert wv.verify(task, ['{"skills": [{"skill": "wait", "seconds": 0.2}]}'])[0].status == "FAIL"
+
+
+@pytest.mark.parametrize(("name", "top"), [("PickCube-v0", 0.0), ("LiberoTable-v0", 0.41), ("VoxelPlace-v0", 0.752)])
+def test_a_prompt_says_how_high_the_table_of_its_own_scene_is(name: str, top: float) -> None:
+    prompt = wv.load(name).prompt
+    assert f"- table: its top is at z = {top:g}\n" in prompt
+    assert "table top is z = 0" not in prompt
+
+
+def test_a_card_takes_the_name_of_a_format() -> None:
+    task = wv.load("VoxelPlace-v0")
+    assert task.card(format="voxel-bins") == task.card(format=wv.preset("voxel-bins"))
+    with pytest.raises(ValueError, match="could mean"):
+        task.card(format="openpi-droid")

@@ -267,7 +267,8 @@ def _check_normalisation(spec: ActionSpec) -> None:
             _require(min(scale.second) >= 0, "normalisation", scale.second, "of standard deviations from 0 on")
         else:
             rising = all(low <= high for low, high in zip(scale.first, scale.second, strict=True))
-            _require(rising, "normalisation", scale, "of lower bounds that are not above the upper ones")
+            bounds = [(low, high) for low, high in zip(scale.first, scale.second, strict=True) if low > high]
+            _require(rising, "normalisation", bounds[:1], "of lower bounds that are not above the upper ones")
     booleans = scale.mask is None or all(isinstance(scaled, bool) for scaled in scale.mask)
     masked = scale.mask is None or (booleans and len(scale.mask) == spec.width)
     _require(masked, "normalisation", scale.mask, f"of a mask of {spec.width} booleans, or None")

@@ -53,8 +53,9 @@ def task_card(
     if scene:
         lines += ["Scene (positions in metres, world frame):"]
         lines += [f"- {line}" for line in scene] + [""]
-    lines += [f"You have {horizon:g} s.", "", "Answer with one JSON value in one of these forms:"]
     shown = by_key(contracts) if len(contracts) > 1 else contracts
+    asked = "Answer with one JSON value in one of these forms:" if len(shown) > 1 else "Answer in this form:"
+    lines += [f"You have {horizon:g} s.", "", asked]
     lines += [f"- {_form(name, contract, steps)}" for name, contract in shown.items()]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in spec.requirements]
@@ -121,8 +122,10 @@ def _form(name: str, contract: ActionSpec, steps: int) -> str:
 
 def _preset(contract: ActionSpec) -> str:
     """A form that is not worldverify's own: how it looks, and what its contract says."""
+    form = form_of(contract)
     said = "; ".join(f"{label}: {what}" for label, what in contract_lines(contract))
-    return f"{form_of(contract).example(contract)} ({said})"
+    calls = f" Functions: {', '.join(form.functions)}." if form.functions else ""
+    return f"{form.example(contract)} ({said}).{calls}"
 
 
 def _call(name: str) -> str:

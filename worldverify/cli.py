@@ -76,7 +76,7 @@ def _add_formats(commands: Any) -> None:
 def _add_decode(commands: Any) -> None:
     decode = _command(commands, "decode", _decode, "show what plans mean, without simulating them")
     decode.epilog = "Exit status: 0 every plan means something; 1 some are refused; 2 wrong usage."
-    decode.add_argument("plans", metavar="FILE", nargs="+", help="as for verify; .npy too if --format is given")
+    decode.add_argument("plans", metavar="FILE", nargs="+", help="as for verify")
     _add_contract(decode)
     decode.add_argument("--task", metavar="TASK", help="also show where the plans take the arm of this task")
     decode.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
@@ -104,7 +104,8 @@ def _add_verify(commands: Any) -> None:
         "plans",
         metavar="PLANS",
         nargs="+",
-        help=".jsonl: one plan a line; any other file: one text as a model wrote it; -: lines on the standard input",
+        help=".jsonl: one plan a line; .npy: one plan, with --format; any other file: one text as a model wrote it; "
+        "-: lines on the standard input",
     )
     _add_contract(verify)
     verify.add_argument("--on", choices=("cpu", "auto", "gpu"), default="auto", help="where to simulate (%(default)s)")

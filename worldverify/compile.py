@@ -140,7 +140,8 @@ def _check_range(actions: Floats, low: Floats, high: Floats, names: Sequence[str
         raise Refusal(
             "out_of_range",
             f"Action {row + 1} sets {names[column]} to {actions[row, column]:.9g}{unit}; "
-            f"its range is {low[column]:.9g} to {high[column]:.9g}{unit}.",
+            f"its range is {low[column]:.9g} to {high[column]:.9g}{unit}."
+            + (" Are the angles in degrees?" if unit == " rad" and abs(actions[row, column]) > 2 * np.pi else ""),
         )
 
 

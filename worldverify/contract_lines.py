@@ -2,6 +2,8 @@
 
 from worldverify.action import TIMED, ActionSpec
 
+_USES = {"pick_place": "pick, then place", "path": "pass through"}
+
 
 def contract_lines(spec: ActionSpec, rate_hz: float | None = None) -> tuple[tuple[str, str], ...]:
     """What a contract says, label by label; `rate_hz` is that of a plan, where the contract leaves it open."""
@@ -39,21 +41,37 @@ def _space(spec: ActionSpec) -> list[tuple[str, str]]:
         lines.append(("rotation", f"{spec.rotation}{unit}{side}{sign}"))
     scale = spec.normalisation
     if scale.kind != "none" or scale.encoding != "numbers":
-        given = "statistics still to be given" if spec.needs_statistics else "statistics given"
+        given = "statistics still to be given" if spec.needs_statistics else _bounds(spec)
         lines.append(("normalisation", f"{scale.kind}, {scale.encoding}, {given}"))
     for limits in spec.ranges:
-        low, high = f"{limits.low[0]:g} to {limits.high[0]:g}", f"{limits.to_low[0]:g} to {limits.to_high[0]:g}"
-        more = ", ..." if len(set(zip(*limits[1:], strict=True))) > 1 else ""
+        columns = list(zip(*limits[1:], strict=True))  # low, high, to_low, to_high of each number
+        alike = len(set(columns)) == 1
+        scaled = [f"{low:g} to {high:g} means {to_low:g} to {to_high:g}" for low, high, to_low, to_high in columns]
         policy = "clipped" if spec.range_policy == "clip" else "refused"
-        lines.append((f"range of {limits.component}", f"{low} means {high}{more}; what is outside is {policy}"))
+        means = scaled[0] if alike else ", then ".join(scaled)
+        lines.append((f"range of {limits.component}", f"{means}; what is outside is {policy}"))
     if spec.gripper is not None:
         grip = spec.gripper
         edge = "" if grip.threshold is None else f", open or closed at {grip.threshold:g}"
         mode = grip.mode.replace("_", " ")
-        lines.append(("gripper", f"{grip.open:g} open, {grip.closed:g} closed, {mode}{edge}"))
+        said = f"{grip.open:g} open, {grip.closed:g} closed, {mode}{edge}"
+        if grip.mode == "relative":
+            opens, stroke = ("above" if grip.open > grip.closed else "below"), abs(grip.open - grip.closed)
+            said = f"{grip.low:g} to {grip.high:g}, a change: {opens} 0 opens, {stroke:g} is the whole way"
+        lines.append(("gripper", said))
     if spec.image is not None:
         order = f"[{', '.join(spec.image.order)}]"
-        lines.append(("points", f"{order}, to {spec.image.use.replace('_', ' and ')}"))
+        use = "in each call" if spec.image.use == "calls" else f"to {_USES.get(spec.image.use, spec.image.use)}"
+        lines.append(("points", f"{order}, {use}"))
     if spec.skills:
-        lines.append(("skills", ", ".join(spec.skills)))
+        label = "skills" if spec.syntax == "skills" else "becomes skills"
+        lines.append((label, ", ".join(spec.skills)))
     return lines
+
+
+def _bounds(spec: ActionSpec) -> str:
+    """The first numbers of the statistics: those of another data set are read as well, and mean something else."""
+    scale = spec.normalisation
+    if scale.first is None or scale.second is None:
+        return "no statistics"
+    return f"statistics given: {scale.first[0]:.4g} and {scale.second[0]:.4g} for {spec.columns[0]}"

@@ -70,7 +70,7 @@ def _named(format: str, contracts: Mapping[str, ActionSpec], task: str, chosen: 
     if format not in PRESETS:
         hint = did_you_mean(format, [*contracts, *PRESETS])
         if not contracts and format in OWN:
-            hint = "It depends on the robot: name the task."
+            hint = "It depends on the robot: name the task (--task TASK)."
         raise Refusal("unknown_format", f"The format {shorten(format)} is not read by {task}. {hint}")
     try:
         return preset(format, **chosen)

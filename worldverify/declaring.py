@@ -30,7 +30,7 @@ def declared_contract(
     try:
         if stats is not None:
             changes["statistics"] = _statistics(stats)
-        spec, _ = contract_of(format, changes, known, "worldverify" if task is None else task.name)
+        spec, _ = contract_of(format, changes, known, "this command without a task" if task is None else task.name)
     except (Refusal, ValueError) as error:
         raise UsageError(str(error)) from None
     return spec

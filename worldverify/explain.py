@@ -90,14 +90,15 @@ def _content(spec: ActionSpec, plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple(lines)
 
 
-NOUNS = {
-    "points": "lists of points",
-    "gripper": "commands of the gripper",
-    "point": "points",
-    "box": "boxes",
-    "skill": "skills",
-    "call": "calls",
+NOUNS = {  # of one, of several
+    "points": ("list of points", "lists of points"),
+    "gripper": ("command of the gripper", "commands of the gripper"),
+    "point": ("point", "points"),
+    "box": ("box", "boxes"),
+    "skill": ("skill", "skills"),
+    "call": ("call", "calls"),
 }
+OTHER = ("action", "actions")
 
 
 def _noun(actions: Sequence[object]) -> str:
@@ -105,8 +106,8 @@ def _noun(actions: Sequence[object]) -> str:
     if isinstance(first, Waypoint):
         return f"{len(actions)} waypoints"
     assert isinstance(first, Mapping)
-    kinds = Counter(NOUNS.get(next(iter(action)), "actions") for action in actions if isinstance(action, Mapping))
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    kinds = Counter(NOUNS.get(next(iter(action)), OTHER) for action in actions if isinstance(action, Mapping))
+    return ", ".join(f"{count} {many if count > 1 else one}" for (one, many), count in kinds.items())
 
 
 def _action(action: object) -> str:

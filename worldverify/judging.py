@@ -21,7 +21,7 @@ from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
-from worldverify.table import count_line, printable, verdict_lines
+from worldverify.table import count_line, printable, verdict_lines, warning_lines
 from worldverify.task import Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
@@ -74,6 +74,8 @@ def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     for line in verdict_lines(verdicts, width=_width(listing), colour=_coloured(listing)):
         print(line, file=listing)
     print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
+    for line in warning_lines(verdicts):
+        print(line, file=listing)
     _tell_of_shared_names(verdicts)
     if page is not None:
         print(f"Report: {page}", file=listing)

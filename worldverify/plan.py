@@ -343,7 +343,8 @@ class _Admission:
                 )
             raise Refusal(
                 "missing_key",
-                'The plan names its format but lacks "rate_hz", its actions per second.',
+                f'The plan names its format but lacks "rate_hz", its actions per second; {spec.name} takes '
+                f"{expected:g}.",
             )
         if value is None and not by_model:
             return expected, ()
@@ -367,7 +368,8 @@ class _Admission:
     def _reads(self) -> str:
         """A sentence on what would have been read."""
         if not self.contracts:
-            return "Name its format: worldverify formats lists them."
+            own, other = "If it is in a task's own form, name the task (--task)", "if not, name its format"
+            return f"{own}; {other}: worldverify formats lists them."
         examples = [form_of(spec).example(spec) for spec in by_key(self.contracts).values()]
         return f"{self.task[:1].upper()}{self.task[1:]} reads {' or '.join(examples)}."
 
@@ -411,9 +413,12 @@ def _unwrapped(value: object, form: Form) -> object:
     assert isinstance(value, Mapping)
     for name in value:
         if name != keys[0]:
+            hint = "Keep remarks out."
+            if "format" in value:
+                hint = "It is a line of a plans file and names its format: leave out the other one, or name it .jsonl."
             raise Refusal(
                 "unknown_key",
-                f"The plan has the key {shorten(name)} beside {keys[0]!r}. Keep remarks out.",
+                f"The plan has the key {shorten(name)} beside {keys[0]!r}. {hint}",
             )
     return value[keys[0]]
 

@@ -306,10 +306,10 @@ class Fields:
         slack = GRIPPER_SLACK * (high - low)
         if not low - slack <= value <= high + slack:
             is_open, is_closed = self.spec.gripper.open, self.spec.gripper.closed
-            raise Refusal(
-                "out_of_range",
-                f"{path} is {value:g}; the gripper is {is_closed:g} closed to {is_open:g} open.",
-            )
+            takes = f"the gripper is {is_closed:g} closed to {is_open:g} open"
+            if self.spec.gripper.mode == "relative":
+                takes = f"a change of the gripper is {low:g} to {high:g}"
+            raise Refusal("out_of_range", f"{path} is {value:g}; {takes}.")
         if not low <= value <= high:
             self._clipped.append(path)
         return min(max(value, low), high)

@@ -88,8 +88,9 @@ def _array(path: Path, declared: bool) -> Candidate:
         what = f"holds an array of shape {array.shape} and type {array.dtype}"
         if declared and array.nbytes <= MAX_LINE:
             return {"id": path.name, "actions": np.array(array)}
-    except Exception as error:  # whatever NumPy raises on a file that is not its own
-        return Malformed(path.name, "malformed", f"{path.name} is not an array file: {shorten(str(error), 100)}.")
+    except Exception:  # whatever NumPy raises on a file that is not its own: some of it suggests to load it unsafely
+        hint = "Write it with numpy.save, from an array of numbers."
+        return Malformed(path.name, "malformed", f"{path.name} is not a whole array file of numbers. {hint}")
     wanted = '{"id": ..., "format": ..., "rate_hz": ..., "actions": [[...], ...]}'
     missing = f"which has more than {MAX_LINE:,} bytes" if declared else "but does not say what its numbers mean"
     reason = (
@@ -104,4 +105,6 @@ def _text(path: Path) -> Candidate:
         return {"id": path.name, "text": data.decode("utf-8-sig")}
     except UnicodeDecodeError as error:
         reason = f"{path.name} is not UTF-8 at its byte {error.start + 1}. Save the text as UTF-8."
+        if path.suffix.lower() not in (".txt", ".json", ".md", ".py") and b"\x00" in data:
+            reason = f"{path.name} is no text. Plans are read from .jsonl, .npy (with --format) and files of text."
         return Malformed(path.name, "malformed", reason)

@@ -265,6 +265,7 @@ def _details(entry: Entry, *, show_instruction: bool) -> str:
         "Reward": _optional(verdict.get("reward")) + ("" if verdict.get("valid", True) else " (masked: not valid)"),
         "Reason code": verdict.get("code") or "",
         "Cost": _bill(cost),
+        "Format": _format(request.get("plan")),
         "Engine": _plain(verdict.get("engine") or ""),
         "Seed": _plain(request.get("seed", "")),
     }
@@ -279,6 +280,16 @@ def _details(entry: Entry, *, show_instruction: bool) -> str:
     if entry.plan:
         parts.append(_fold("What the model wrote", entry.plan))
     return "".join(parts)
+
+
+def _format(plan: object) -> str:
+    """What the numbers of a plan were taken to mean."""
+    if not isinstance(plan, Mapping) or not isinstance(plan.get("format"), str):
+        return ""
+    rate = plan.get("rate_hz")
+    changes = plan.get("contract")
+    changed = f", changed in {', '.join(map(str, changes))}" if isinstance(changes, Mapping) and changes else ""
+    return str(plan["format"]) + ("" if not isinstance(rate, int | float) else f" at {rate:g} Hz") + changed
 
 
 def _fold(title: str, text: str) -> str:

@@ -22,6 +22,8 @@ def with_statistics(spec: ActionSpec, statistics: object, key: str | None = None
     norm_stats.json ({"norm_stats": {"actions": {...}}}), LeRobot's stats.json ({"action": {"mean": ...}}) or the two
     lists themselves. `key` names the data set where there are several. Raises ValueError.
     """
+    if not isinstance(spec, ActionSpec):
+        raise ValueError(f"with_statistics takes a contract, such as preset({spec!r}); got {describe(spec)}.")
     parts = dict(spec.arms) or {"": spec}
     kinds = dict.fromkeys(part.normalisation.kind for part in parts.values())
     kind = next(iter(kinds))
@@ -99,6 +101,7 @@ def _inner(value: Mapping[object, object], first: str, second: str, key: str | N
 
 
 def _numbers(value: object, name: str, spec: ActionSpec) -> tuple[float, ...]:
+    value = value.tolist() if hasattr(value, "tolist") else value  # an array of the caller's
     plain = isinstance(value, Sequence) and all(
         isinstance(x, int | float) and not isinstance(x, bool) and -LARGEST <= x <= LARGEST for x in value
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from worldverify.verdict import Verdict
 
 ID_WIDTH = 34  # characters of an id on a terminal
+MOST_WARNINGS = 5  # of a run on a terminal
 ORDER = ("PASS", "FAIL", "INVALID", "INCONCLUSIVE")
 
 _COLOUR = {"PASS": "32", "FAIL": "31", "INVALID": "35", "INCONCLUSIVE": "33"}
@@ -50,6 +51,23 @@ def count_line(verdicts: Sequence[Verdict]) -> str:
     blamed = ", ".join(f"{n} {cause}" for cause, n in sorted(causes.items(), key=lambda item: str(item[0])))
     words = [f"{found[s]} {s}" + (f" (cause: {blamed})" if s == "INVALID" else "") for s in ORDER if found[s]]
     return f"{len(verdicts)} plan{'' if len(verdicts) == 1 else 's'}: {', '.join(words)}."
+
+
+def warning_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Each warning once, with how many plans have it; the most frequent first, at most MOST_WARNINGS."""
+    found = Counter(warning for v in verdicts for warning in dict.fromkeys(v.warnings))
+    lines = []
+    for warning, count in found.most_common(MOST_WARNINGS):
+        whose = (
+            f"{count} plans"
+            if count > 1
+            else next(printable(name_of(i, v)) for i, v in enumerate(verdicts) if warning in v.warnings)
+        )
+        lines.append(f"Warning ({whose}): {printable(warning)}")
+    left = len(found) - len(lines)
+    if left:
+        lines.append(f"{left} more warning{'s are' if left > 1 else ' is'} in the verdict lines (--json, --report).")
+    return lines
 
 
 def name_of(index: int, verdict: Verdict) -> str:

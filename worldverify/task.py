@@ -15,6 +15,7 @@ from worldverify.action import ActionSpec
 from worldverify.arm import Arm
 from worldverify.camera import Camera
 from worldverify.card import scene_lines, task_card, tool_of
+from worldverify.declared import contract_of
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
@@ -97,8 +98,10 @@ class Task:
         """What a model is asked, for the start of seed 0: the instruction, the scene, the formats, an example."""
         return self.card(0)
 
-    def card(self, seed: int = 0, format: ActionSpec | None = None) -> str:
-        """The prompt for the start of a seed; with a `format`, it asks for that one only."""
+    def card(self, seed: int = 0, format: str | ActionSpec | None = None) -> str:
+        """The prompt for the start of a seed; with a `format`, a contract or its name, it asks for that one only."""
+        if isinstance(format, str):
+            format, _ = contract_of(format, None, self.contracts, self.name)
         here = self.scene.data(self.start(seed))
         lines = scene_lines(self.scene.model, here, self.objects, self.arm, self.camera)
         contracts = self.contracts if format is None else {format.name: format}

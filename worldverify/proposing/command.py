@@ -149,12 +149,14 @@ def run_propose(arguments: argparse.Namespace) -> int:
 
 def _write_scripted(arguments: argparse.Namespace) -> int:
     """Plans of a script, in place of a model's."""
-    from worldverify.proposing.scripted import propose_scripted
+    from worldverify.proposing.scripted import KINDS, propose_scripted
 
     formats = None if arguments.format is None else [arguments.format]
     with GrowingFile(arguments.json, append=arguments.append) as file:
         try:
-            lines = propose_scripted(_task(arguments.task), arguments.n, seed=arguments.seed, formats=formats)
+            task = _task(arguments.task)
+            first = file.next_number(*(f"{task.name}/scripted/{kind}/" for kind in KINDS))
+            lines = propose_scripted(task, arguments.n, seed=arguments.seed, first=first, formats=formats)
         except ValueError as error:
             raise UsageError(str(error)) from None
         for line in lines:

@@ -46,8 +46,11 @@ class GrowingFile:
                 os.unlink(self.path)
         os.close(self._file)
 
-    def next_number(self, start: str) -> int:
-        """One more than the largest number of the ids in the file that begin with `start`."""
+    def next_number(self, *starts: str) -> int:
+        """One more than the largest number of the ids in the file that begin with one of `starts`."""
+        return max(self._next_number(start) for start in starts)
+
+    def _next_number(self, start: str) -> int:
         largest = -1
         for line in self._there.splitlines():
             with suppress(ValueError, RecursionError):

@@ -31,9 +31,9 @@ IN_WORDS = ("skill", "image")  # spaces whose plans are calls or points, not mot
 
 
 def propose_scripted(
-    task: Task, n: int, *, seed: int = 0, formats: Sequence[str] | None = None
+    task: Task, n: int, *, seed: int = 0, first: int = 0, formats: Sequence[str] | None = None
 ) -> list[dict[str, object]]:
-    """`n` lines of a plans file for the start of a seed: a third each good, clumsy and wrong.
+    """`n` lines of a plans file for the start of a seed, from number `first` on: a third each good, clumsy and wrong.
 
     The id says which ("PickCube-v0/scripted/clumsy/17"), and "proposal" what was done. `formats` are the ones to write
     in; None means all that the good plan can be written in. A good plan is meant to pass. A clumsy one is a good plan
@@ -44,7 +44,7 @@ def propose_scripted(
     writer = _ControlWriter(task, seed) if task.arm is None else _ArmWriter(task, seed)
     names = _chosen(writer, task, formats)
     lines = []
-    for number in range(n):
+    for number in range(first, first + n):
         kind = KINDS[number % len(KINDS)]
         generator = np.random.default_rng((seed, number))
         format = names[int(generator.integers(len(names)))]

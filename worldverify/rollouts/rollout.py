@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.cost import Cost
+from worldverify.describe import describe
 from worldverify.identity import sha256
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.physics import Physics
@@ -80,6 +81,8 @@ class RolloutChecker:
         id: str | None = None,
     ) -> Verdict:
         """See `check_rollout`."""
+        if not isinstance(noise, Noise):
+            raise TypeError(f"noise is {describe(noise)}; give Noise(position=..., angle=...), in m and rad.")
         clock, cpu, task = time.perf_counter(), time.process_time(), self.task
         start, steps = task.start(0 if seed is None else seed), 0
         finding: Finding | None = None
@@ -272,11 +275,12 @@ def _held_reason(finding: Finding, checks: Sequence[Check]) -> str:
 
 
 def _open_reason(finding: Finding, said: Prediction) -> str:
-    names = ", ".join(name for name, m in finding.margins.items() if m.value is None)
+    open_ones = [name for name, m in finding.margins.items() if m.value is None]
+    names = f"{', '.join(open_ones)} {'is' if len(open_ones) == 1 else 'are'} undecided"
     if not finding.blind:
-        return f"The motion obeys physics; where the prediction ends, {names} is undecided."
+        return f"The motion obeys physics; where the prediction ends, {names}."
     missing = "give the actions" if said.controls is None else "the actions given lead elsewhere before it ends"
     return (
-        f"The motion obeys physics; {names} is undecided: states do not hold the forces that "
-        f"{', '.join(finding.blind)} needs ({missing})."
+        f"The motion obeys physics; {names}: states do not hold the forces that "
+        f"{', '.join(finding.blind)} read{'s' if len(finding.blind) == 1 else ''} ({missing})."
     )

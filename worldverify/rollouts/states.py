@@ -233,7 +233,10 @@ def from_positions(model: mujoco.MjModel, prediction: Prediction) -> Prediction:
 
 def _check_length(task: Task, count: int, stride: int) -> None:
     if count < 2:
-        raise Refusal("empty", f"The prediction has {count} states; it needs the first state and at least one more.")
+        raise Refusal(
+            "empty",
+            f"The prediction needs the first state and at least one more; it has {count}.",
+        )
     if (count - 1) % stride:
         raise Refusal(
             "wrong_rate",

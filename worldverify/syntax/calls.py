@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from worldverify.action import ActionSpec
+from worldverify.calling import cap, chat, gemini
 from worldverify.calling.skills import Said, check_position, pick, place
 from worldverify.calling.vocabularies import VOCABULARIES
 from worldverify.describe import describe, shorten
@@ -21,6 +22,7 @@ NAMES = {
     "pick_and_place_calls": "pick-and-place-calls",
     "gemini_calls": "gemini-er-calls",
 }
+PROGRAMS = {"cap-calls": cap.FUNCTIONS, "chat-calls": chat.FUNCTIONS, "gemini-er-calls": gemini.FUNCTIONS}
 # What the vocabularies come to, and the arguments of each.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "pick": ("object",),
@@ -126,7 +128,16 @@ def _example(name: str) -> Callable[[ActionSpec], str]:
     return lambda spec: VOCABULARIES[name].example
 
 
-FORMS = {
-    syntax: Form(None, _example(name), lambda value: True, _parse(name), _write(name), text=_text(name))
-    for syntax, name in NAMES.items()
-}
+def _functions(name: str) -> tuple[str, ...]:
+    """What a model may call: `put_first_on_second(first, second)`."""
+    allowed = PROGRAMS.get(name, {})
+    useful = {call: one for call, one in allowed.items() if not one.refused and one.gives in ("action", "position")}
+    return tuple(f"{call}({', '.join(one.parameters)})" for call, one in useful.items())
+
+
+def _form(name: str) -> Form:
+    functions, text = _functions(name), _text(name)
+    return Form(None, _example(name), lambda value: True, _parse(name), _write(name), functions=functions, text=text)
+
+
+FORMS = {syntax: _form(name) for syntax, name in NAMES.items()}

@@ -24,6 +24,7 @@ class Form(NamedTuple):
     parse: Callable[[object, Fields], Actions]  # the actions that a value means
     write: Callable[[Actions, ActionSpec], str]  # the text of a model that is read back as the same actions
     joined: bool = False  # whether a text may hold several plans that follow one another
+    functions: tuple[str, ...] = ()  # that a program may call
     text: Callable[[str, Fields], Actions | None] | None = None  # reads a text that is not JSON; gives None if it is
 
 
