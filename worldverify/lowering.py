@@ -184,6 +184,13 @@ def _points(
         motion = points_to_waypoints(found.hits, height=image.height)
         path = tuple(Waypoint(tuple(action["position"])) for action in motion.actions)
         return Lowered(path, None, found.warnings + motion.warnings)
+    if image.use == "pick" and len({hit.object for hit in found.hits}) > 1:
+        shown = ", ".join(repr(hit.object) for hit in found.hits)
+        raise Refusal(
+            "ambiguous",
+            f"The points show {shown}, and {spec.name} is read with the use 'pick': all of one object. "
+            'For the last point to say where it goes, declare "contract": {"use": "pick_place"}.',
+        )
     motion = points_to_skills(model, data, found.hits, arm, use="pick" if image.use == "pick" else "pick_place")
     return Lowered(None, motion.actions, found.warnings + motion.warnings)
 

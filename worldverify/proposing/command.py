@@ -161,6 +161,8 @@ def _write_scripted(arguments: argparse.Namespace) -> int:
             raise UsageError(str(error)) from None
         for line in lines:
             file.add(line)
+    if arguments.json != "-":
+        _tell(f"{arguments.n} plans of the script are in {arguments.json}.")
     return DONE
 
 
