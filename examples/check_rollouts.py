@@ -6,7 +6,7 @@ and judged as predictions in four forms: with and without velocities, with and w
 
 import argparse
 import time
-from collections import Counter
+from multiprocessing import get_context
 from typing import Any
 
 import mujoco
@@ -26,28 +26,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000)
     count, tasks = parser.parse_args().count, wv.tasks()
-    clock, done, passed, worst = time.perf_counter(), Counter[str](), Counter[str](), dict[str, float]()
-    for name in tasks:
-        checker = RolloutChecker(name)
-        task = checker.task
-        for number in range(tasks.index(name), count, len(tasks)):
-            seed = number // len(tasks)
-            generator = np.random.default_rng(seed)
-            states, controls = rollout(task, seed, generator)
-            form = seed % 4
-            noise = Noise(POSITION, ANGLE)
-            predicted = noisy(task, states, generator, velocities=form < 2)
-            verdict = checker.check(predicted, controls if form % 2 == 0 else None, noise=noise, seed=seed)
-            laws = {law: m for law, m in verdict.margins.items() if law.startswith("physics:")}
-            done[name] += 1
-            passed[name] += bool(laws) and all((m.value or 0.0) > 0 for m in laws.values())
-            for law, m in laws.items():
-                worst[law] = max(worst.get(law, 0.0), 1 - (m.relative or 0.0))
-    for name in tasks:
-        print(f"{name:<16} {passed[name]} of {done[name]} true rollouts pass physics")
+    clock, worst = time.perf_counter(), dict[str, float]()
+    done = passed = 0
+    with get_context("spawn").Pool() as workers:
+        shares = [(name, tasks.index(name), count, len(tasks)) for name in tasks]
+        for name, (judged, true, used) in zip(tasks, workers.starmap(judge, shares, chunksize=1), strict=True):
+            print(f"{name:<16} {true} of {judged} true rollouts pass physics")
+            done, passed = done + judged, passed + true
+            worst = {law: max(worst.get(law, 0.0), used.get(law, 0.0)) for law in {**worst, **used}}
     for law, share in worst.items():
         print(f"{law:<22} uses at most {100 * share:.0f} % of what is allowed")
-    print(f"{sum(passed.values())} of {sum(done.values())}, {(time.perf_counter() - clock) / count:.2f} s each")
+    print(f"{passed} of {done}, {time.perf_counter() - clock:.0f} s")
+
+
+def judge(name: str, first: int, count: int, step: int) -> tuple[int, int, dict[str, float]]:
+    """Of every `step`th rollout: how many were judged, how many are believed, and the share used of each allowance."""
+    checker, done, passed, worst = RolloutChecker(name, threads=1), 0, 0, dict[str, float]()
+    task, noise = checker.task, Noise(POSITION, ANGLE)
+    for seed in range(len(range(first, count, step))):
+        generator = np.random.default_rng(seed)
+        states, controls = rollout(task, seed, generator)
+        form = seed % 4
+        predicted = noisy(task, states, generator, velocities=form < 2)
+        verdict = checker.check(predicted, controls if form % 2 == 0 else None, noise=noise, seed=seed)
+        laws = {law: m for law, m in verdict.margins.items() if law.startswith("physics:")}
+        done += 1
+        passed += bool(laws) and all((m.value or 0.0) > 0 for m in laws.values())
+        for law, m in laws.items():
+            worst[law] = max(worst.get(law, 0.0), 1 - (m.relative or 0.0))
+    return done, passed, worst
 
 
 def rollout(task: wv.Task, seed: int, generator: np.random.Generator) -> tuple[Any, Any]:

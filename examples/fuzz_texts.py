@@ -109,7 +109,8 @@ def judge_some(some: list[tuple[Key, Any]]) -> list[Found]:
         listed = None
         if one.status == "PASS" and not one.kept:
             listed = {**dict(zip(("text", "format", "of", "mutations"), where, strict=True)), "digest": one.digest}
-            listed["actions"] = json.dumps(plan.to_json()["actions"])[:SHOWN]
+            kept = json.dumps(plan.to_json()["actions"])[:SHOWN] if mutant.seed.ours else "(of a collected text)"
+            listed["actions"] = kept  # what others wrote is not kept here
         found.append((problem, (task, plan), one, listed))
     return found
 
