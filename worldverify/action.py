@@ -50,6 +50,7 @@ Syntax = Literal[
     "pick_and_place_calls",
 ]
 
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 TIMED = ("rows", "streams", "world_vector")  # syntaxes whose actions follow one another at a rate
 MAX_ACTIONS = 10_000  # of any plan
 LARGEST = 1e6  # no number of a plan or of a contract is beyond it, in whatever unit

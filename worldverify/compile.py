@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import TIMED
+from worldverify.action import CAMERA, TIMED
 from worldverify.arm import Arm
 from worldverify.camera import Camera, view_of
 from worldverify.decode import Begin, Pose, controls
@@ -71,7 +71,8 @@ def compile_plans(
             results[i] = refusal
     if arm is not None and (dense or routed):
         # What follows needs the arm's pose: looked up once for all plans that are not raw joint targets.
-        starts = Starts(model, state, arm, camera)
+        seen = any(spec is not None and spec.frame.startswith(CAMERA) for spec in (plan.contract for plan in plans))
+        starts = Starts(model, state, arm, camera, frames=seen)
         for rows, follow_all in ((dense, _dense), (routed, _routed)):
             fit = [i for i in rows if starts.fit[i]]
             bad = Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
@@ -176,7 +177,8 @@ def compile_for(task: Task, states: Floats, plans: Sequence[Plan]) -> list[Compi
 class Starts:
     """The arm in the states that the plans of a batch start from."""
 
-    def __init__(self, model: Any, state: Floats, arm: Arm, camera: Camera | None) -> None:
+    def __init__(self, model: Any, state: Floats, arm: Arm, camera: Camera | None, *, frames: bool = True) -> None:
+        """`frames`: whether the pose of the camera in each state is wanted."""
         self.model, self.state, self.arm, self.camera = model, state, arm, camera
         joints = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.joints]
         self.fingers = [int(model.jnt_qposadr[model.joint(name).id]) for name in arm.finger_joints]
@@ -194,7 +196,7 @@ class Starts:
             tool=Pose(position, orientation),
             opening=(self.gripper - arm.gripper_closed) / span,
             base=Pose(np.broadcast_to(arm.base_pos, (count, 3)), np.broadcast_to(arm.base_quat, (count, 4))),
-            cameras=self._cameras(count),
+            cameras=self._cameras(count) if frames else {},
         )
 
     def route_start(self, i: int) -> Start:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import CAMERA, LARGEST, ActionSpec, Gripper
+from worldverify.action import CAMERA, LARGEST, METRES, ActionSpec, Gripper
 from worldverify.action_check import IN_ANGLES
 from worldverify.kernels import actions as kernel
 from worldverify.kernels import rotation
@@ -17,7 +17,6 @@ from worldverify.refusal import Refusal
 
 Floats = NDArray[np.float64]
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 RADIANS = {"rad": 1.0, "deg": math.pi / 180, "rad/s": 1.0, "deg/s": math.pi / 180, "none": 1.0}
 DOWN = (0.0, 1.0, 0.0, 0.0)  # wxyz, of a gripper that points straight down
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import CAMERA, TIMED, ActionSpec, Gripper, Range
+from worldverify.action import CAMERA, METRES, TIMED, ActionSpec, Gripper, Range
 from worldverify.action_check import IN_ANGLES
-from worldverify.decode import DOWN, METRES, RADIANS, Angles, Begin, Pose, Poses, about_tool_z
+from worldverify.decode import DOWN, RADIANS, Angles, Begin, Pose, Poses, about_tool_z
 from worldverify.encode_points import afterwards, corners, events, waypoints
 from worldverify.kernels import actions as kernel
 from worldverify.kernels import rotation

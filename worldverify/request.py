@@ -39,9 +39,12 @@ def request_of(
 ) -> dict[str, Any]:
     """What was asked, replayable. `sha256` covers all of it but the plan's id and how a text was tolerated."""
     line = raw_line(raw) if plan is None else plan.to_json()
-    said = {key: _in_floats(value) for key, value in line.items() if key != "id"}
-    if plan is not None and isinstance(plan.actions, np.ndarray):
-        said["actions"] = plan.actions
+    numbers = plan.actions if plan is not None and isinstance(plan.actions, np.ndarray) else None
+    said = {
+        key: numbers if key == "actions" and numbers is not None else _in_floats(value)
+        for key, value in line.items()
+        if key != "id"
+    }
     if plan is not None and plan.contract is not None:  # all of it: a preset's name may come to mean something else
         said["contract"] = _in_floats(plan.contract.to_json())
     identity = {"shared": shared, "plan": said, "seed": seed, "state": None if state is None else np.asarray(state)}

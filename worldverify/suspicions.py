@@ -5,11 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import ActionSpec, Gripper
+from worldverify.action import METRES, ActionSpec, Gripper
 
 Floats = NDArray[np.float64]
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 CHANGING = 4  # actions of a plan from which on a gripper might be expected to move
 USUAL = 0.3  # m/s, of a tool that is carried from place to place
 TIMES = 10.0  # faster or slower than that is strange
