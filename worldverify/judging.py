@@ -160,7 +160,7 @@ def _report(
 
     with Progress("Drawing") as progress:
         made, trouble = entries(task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress)
-    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", "engine": verdicts[0].engine}
+    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", "judged by": verdicts[0].engine}
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as part:
             page = write_report(Path(part), f"{task.name}: verdicts", made, summary=summary)
