@@ -13,13 +13,17 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test check lint types format clean
+.PHONY: demo test test-engines check lint types format clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
 
 test: $(VENV)/ready-to-test
-	@$(PY) -P -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines" $(ARGS)
+
+# The conformance suite, the self-test and parity on MJX: minutes of compiling.
+test-engines: $(VENV)/ready-to-test
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m engines $(ARGS)
 
 check: lint types test
 
@@ -35,7 +39,7 @@ format: $(VENV)/ready-to-test
 	@$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info worldverify-report
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-cache build dist *.egg-info worldverify-report
 
 # Debian and Ubuntu keep ensurepip in a package of its own, and their pip installs only into a given folder.
 $(VENV)/made-for:

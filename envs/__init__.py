@@ -4,6 +4,7 @@
 TASKS: dict[str, str] = {
     "ReachSafe-v0": "worldverify.envs.reach_safe:reach_safe",
     "PickCube-v0": "worldverify.envs.pick_cube:pick_cube",
+    "PickClutter-v0": "worldverify.envs.pick_clutter:pick_clutter",
     "PutInBasket-v0": "worldverify.envs.put_in_basket:put_in_basket",
     "PointPick-v0": "worldverify.envs.point_and_pick:point_and_pick",
     "LiberoTable-v0": "worldverify.envs.libero_table:libero_table",

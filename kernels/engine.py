@@ -18,6 +18,7 @@ class Fault(IntFlag):
     UNCONVERGED = 64  # the constraint solver stopped at its iteration limit (quality: does not alone invalidate)
     TUNNELLED = 128  # a thin geom passed through another since the sample before
     ENERGISED = 256  # constraints and contacts, which can only take energy, have given some
+    SUSPECT = 512  # what this device cannot decide: MuJoCo C has to look
 
     @classmethod
     def invalidating(cls) -> "Fault":

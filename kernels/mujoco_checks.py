@@ -29,10 +29,10 @@ DERIVED_FIELDS = (
     "qfrc_smooth",
     "qfrc_constraint",
     "solver_niter",
-    "xpos",
+    "geom_xpos",
     "cvel",
 )
-_TRANSITION = ("qpos", "qvel", "xpos", "cvel", "qfrc_constraint")
+_TRANSITION = ("qpos", "qvel", "geom_xpos", "cvel", "qfrc_constraint")
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
@@ -55,8 +55,8 @@ class Checks:
         sensor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, DEEPEST)
         self._deepest = int(model.sensor_adr[sensor]) if sensor >= 0 else None
         self._fixed = np.zeros((nlane, mujoco.mj_stateSize(model, int(FIXED))))
-        nv, nbody = (model.nv,), model.nbody
-        shapes = {"qpos": (model.nq,), "qvel": nv, "xpos": (nbody, 3), "cvel": (nbody, 6), "qfrc_constraint": nv}
+        nv, centres, spins = (model.nv,), (model.ngeom, 3), (model.nbody, 6)
+        shapes = {"qpos": (model.nq,), "qvel": nv, "geom_xpos": centres, "cvel": spins, "qfrc_constraint": nv}
         self._last = {name: np.zeros((nlane, *shape)) for name, shape in shapes.items()}
         self._seen = np.zeros(nlane, dtype=bool)
         self._energy, self._energy_share = limits.energy, limits.energy_share
@@ -124,15 +124,16 @@ class Checks:
         if not self._tunnel.pairs:
             return fault
         with np.errstate(invalid="ignore", over="ignore"):
-            last_xpos, last_cvel = self._last["xpos"][lanes][:, None], self._last["cvel"][lanes][:, None]
-            xpos = record["xpos"]
-            moved = np.concatenate([_squared(xpos[:, :1] - last_xpos), _squared(xpos[:, 1:] - xpos[:, :-1])], axis=1)
+            last, last_cvel = self._last["geom_xpos"][lanes][:, None], self._last["cvel"][lanes][:, None]
+            centre = record["geom_xpos"]
+            steps = centre[:, :1] - last, centre[:, 1:] - centre[:, :-1]
+            moved = np.concatenate([_squared(step) for step in steps], axis=1)
             spin = np.concatenate([_squared(last_cvel[..., :3]), _squared(record["cvel"][..., :3])], axis=1)
             spin = np.maximum(spin[:, :-1], spin[:, 1:])
             rows, ks = self._tunnel.suspects(moved, spin).T
             if not len(rows):
                 return fault
-            start = np.where((ks == 0)[:, None, None], self._last["xpos"][lanes[rows]], xpos[rows, ks - 1])
+            start = np.where((ks == 0)[:, None, None], self._last["geom_xpos"][lanes[rows]], centre[rows, ks - 1])
             paths = self._tunnel.near(start, moved[rows, ks], spin[rows, ks])
         for i in np.flatnonzero((~(paths <= 0)).any(axis=1)):
             row, k, lane = rows[i], ks[i], lanes[rows[i]]

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 # MuJoCo reads these when it is imported, and fails where the library they name is not installed.
@@ -12,10 +13,11 @@ for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM"):
     os.environ.pop(name, None)
 # Read when JAX is first imported: a kernel that mixes dtypes fails.
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+# Compiled kernels are kept from run to run, but nothing that the user's own machine has measured sways a test.
+ROOT = Path(__file__).resolve().parent.parent
+os.environ["WORLDVERIFY_CACHE"] = str(ROOT / ".test-cache")
 
 import worldverify  # noqa: E402
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # From the repository root our `kernels` and `envs` folders would shadow other projects' packages of those
 # names. worldverify is imported already, so its own modules are found without that path.
@@ -45,3 +47,24 @@ def model_outputs() -> Path:
     if not folder.is_dir():
         pytest.skip(f"No folder {folder}: set WORLDVERIFY_MODEL_OUTPUTS to one that holds model outputs.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def near() -> worldverify.Task:
+    """The cart of the toy before a nearer wall: 80 physics steps tell a PASS from each FAIL.
+
+    Its things are round, because XLA takes a minute to compile the collision of two boxes.
+    """
+    from worldverify.testing import TOY
+
+    xml = TOY.replace('type="box" pos=".6 0 .1" size=".05 .2 .1"', 'type="capsule" pos=".2 0 .1" size=".05 .1"')
+    xml = xml.replace('type="box" size=".05 .05 .05"', 'type="sphere" size=".05"')
+    spec = """
+        arrives: eventually(pos(cart).x > 0.02 m)
+        careful: always(contact_force(cart, wall) < 5 N)
+        slow:    always(speed(cart) < 0.9 m/s)
+    """
+    to = {name: np.full((8, 1), x) for name, x in (("near", 0.05), ("arrives", 0.0), ("careful", 0.2), ("slow", -0.5))}
+    return worldverify.Task.from_mjcf(
+        xml, spec=spec, horizon=0.4, rate=20.0, name="Near", instruction="Go on.", good=to.pop("near"), bad=to
+    )

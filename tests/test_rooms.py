@@ -55,6 +55,18 @@ def imported(file: Path) -> Iterator[str]:
             yield from ("." * node.level + f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def modules_named(file: Path) -> set[str]:
+    """The top-level packages that importing a file imports, by the imports that stand outside of functions."""
+    tree, names = ast.parse(file.read_text(encoding="utf-8")), set[str]()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names |= {"jax" if alias.name.startswith("mujoco.mjx") else alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            mjx = f"{node.module}.{node.names[0].name}".startswith("mujoco.mjx")
+            names.add("jax" if mjx else str(node.module))
+    return {name.partition(".")[0] for name in names}
+
+
 def room_of(name: str) -> str:
     """worldverify, worldverify.envs or worldverify.kernels for our own names, else the top-level package."""
     first, _, rest = name.partition(".")
@@ -100,9 +112,22 @@ def test_nothing_imports_tests_or_examples(root: Path, room: str) -> None:
     assert not misplaced(root, room, lambda name: room_of(name) in {"tests", "examples"})
 
 
-def test_kernels_lean_on_numpy_and_mujoco_only(root: Path) -> None:
+def test_kernels_lean_on_numpy_and_mujoco_only_and_the_engine_of_mjx_on_jax(root: Path) -> None:
     allowed = {"numpy", "mujoco", "worldverify.kernels", *sys.stdlib_module_names}
-    assert not misplaced(root, "kernels", lambda name: room_of(name) not in allowed)
+    beyond = misplaced(root, "kernels", lambda name: room_of(name) not in allowed)
+    assert {line.partition(" imports ")[2].partition(".")[0] for line in beyond} == {"jax"}
+    assert all(line.startswith("kernels/mjx_") for line in beyond)
+
+
+def test_nothing_but_the_engine_of_mjx_loads_jax_when_it_is_imported(root: Path) -> None:
+    heavy = {"jax", "warp"}
+    users = {
+        str(file.relative_to(root))
+        for room in ("kernels", "worldverify", "envs")
+        for file in python_files(root, room)
+        if heavy & modules_named(file)
+    }
+    assert users == {"kernels/mjx_engine.py", "kernels/mjx_program.py", "kernels/mjx_step.py"}
 
 
 def test_importing_worldverify_loads_nothing_heavy() -> None:

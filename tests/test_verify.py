@@ -10,7 +10,7 @@ import pytest
 
 import worldverify as wv
 from worldverify.local import LocalVerifier
-from worldverify.physics import Physics
+from worldverify.physics import MujocoPhysics
 from worldverify.refusal import CODES, Refusal
 from worldverify.scene import STATE
 from worldverify.testing import TOY, check_task, check_verifier, toy_task
@@ -199,8 +199,11 @@ def test_what_is_no_list_of_plans_is_refused(plans: Any) -> None:
     [
         ({"on": "gpu"}, "on='cpu'"),
         ({"on": "tpu"}, "'auto', 'cpu' or 'gpu'"),
-        ({"engine": "bullet"}, "Engines: mujoco"),
-        ({"impl": "warp"}, "implementation"),
+        ({"engine": "bullet"}, "Engines: mujoco, mjx"),
+        ({"engine": "mjx-warp"}, "engine='mjx', impl='warp'"),
+        ({"engine": "mujoco", "impl": "warp"}, "implementations c"),
+        ({"engine": "mujoco", "on": "gpu"}, "engine='mjx'"),
+        ({"engine": "mjx", "impl": "c"}, "implementations warp, jax"),
         ({"scope": "all"}, "'plan', 'chunk'"),
         ({"margins": "some"}, "'decided', 'full'"),
         ({"seed": -1}, "seed"),
@@ -407,7 +410,7 @@ def test_plans_whose_engine_fails_are_to_be_masked_and_judged_again(monkeypatch:
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("worldverify.physics.Physics.run", fails)
+    monkeypatch.setattr("worldverify.physics.MujocoPhysics.run", fails)
     task = wv.load("PickCube-v0")
     lost, malformed = wv.verify(task, [task.good, "no plan"])
     assert (lost.status, lost.cause, lost.code, lost.valid) == ("INVALID", "infra", "engine_failed", False)
@@ -416,9 +419,9 @@ def test_plans_whose_engine_fails_are_to_be_masked_and_judged_again(monkeypatch:
 
 
 def test_a_plan_on_which_the_engine_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Physics.run
+    run = MujocoPhysics.run
 
-    def fails_on_the_bad_one(self: Physics, job: Any, states: Any, controls: Any) -> Any:
+    def fails_on_the_bad_one(self: MujocoPhysics, job: Any, states: Any, controls: Any) -> Any:
         if any(len(u) == 3 for u in controls):
             raise RuntimeError("no such luck")
         return run(self, job, states, controls)
@@ -427,7 +430,7 @@ def test_a_plan_on_which_the_engine_fails_takes_no_other_with_it(monkeypatch: py
     row = [0.0, 0.0, 0.0, -2.0, 0.0, 2.0, 0.8, 0.04]
     plans = [{"format": "ctrl", "rate_hz": 25, "actions": [row] * n} for n in (2, 3, 4)]
     alone = [wv.verify(task, [plan])[0].digest for plan in plans]
-    monkeypatch.setattr(Physics, "run", fails_on_the_bad_one)
+    monkeypatch.setattr(MujocoPhysics, "run", fails_on_the_bad_one)
     verdicts = wv.verify(task, plans)
     assert [v.cause for v in verdicts] == [None, "infra", None]
     assert (verdicts[0].digest, verdicts[2].digest) == (alone[0], alone[2])

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from worldverify.parity.command import add_parity
 from worldverify.proposing.command import add_propose
 from worldverify.usage import UsageError, import_fault
 from worldverify.version import VERSION
@@ -51,7 +53,17 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"worldverify {VERSION}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_tasks, _add_formats, _add_decode, _add_verify, add_propose, _add_replay, _add_doctor):
+    for add in (
+        _add_demo,
+        _add_tasks,
+        _add_formats,
+        _add_decode,
+        _add_verify,
+        add_propose,
+        add_parity,
+        _add_replay,
+        _add_doctor,
+    ):
         add(commands)
     return whole
 
@@ -109,6 +121,11 @@ def _add_verify(commands: Any) -> None:
     )
     _add_contract(verify)
     verify.add_argument("--on", choices=("cpu", "auto", "gpu"), default="auto", help="where to simulate (%(default)s)")
+    verify.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="what simulates: mujoco (float64, the reference), mjx-warp or mjx-jax (float32; also on a CPU, slowly)",
+    )
     verify.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
     verify.add_argument("--json", metavar="OUT.jsonl", help="write one verdict line a plan; - is the standard output")
     verify.add_argument("--report", metavar="DIR", help="write DIR/index.html and DIR/verdicts.jsonl")
@@ -131,8 +148,12 @@ def _add_replay(commands: Any) -> None:
 
 def _add_doctor(commands: Any) -> None:
     doctor = _command(commands, "doctor", _doctor, "say what this machine has, and what is wrong with it")
-    doctor.epilog = "Exit status: 0 worldverify can be used here; 1 something is broken."
+    doctor.epilog = "Exit status: 0 worldverify can be used here; 1 something is broken, or failed its self-test."
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.add_argument(
+        "--selftest", action="store_true", help="ask each engine questions whose answers are known; may take minutes"
+    )
+    doctor.add_argument("--engine", metavar="NAME,...", help="with --selftest: only these; mujoco, mjx-warp, mjx-jax")
 
 
 def _command(commands: Any, name: str, run: Command, what: str) -> argparse.ArgumentParser:
@@ -195,18 +216,17 @@ def _verify(arguments: argparse.Namespace) -> int:
     _need_simulator()
     from worldverify.declaring import declared_contract
     from worldverify.judging import Wanted, judge_files
-    from worldverify.verify import check_engine_choice
 
-    try:
-        check_engine_choice(arguments.on, None, None)
-    except ValueError as error:
-        raise UsageError(str(error).replace("on=", "--on ").replace("'", "")) from None
+    engine, impl = find_engine(arguments.on, arguments.engine)
     task = find_task(arguments.task)
     wanted = Wanted(
         format=declared_contract(arguments.format, arguments.contract, arguments.stats, task),
         seed=arguments.seed,
         margins=arguments.margins,
         threads=arguments.threads,
+        on=arguments.on,
+        engine=engine,
+        impl=impl,
         json=arguments.json,
         report=arguments.report,
     )
@@ -222,11 +242,55 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from worldverify.doctor import as_json, as_text, examine
+    from worldverify.doctor import as_json, as_text, examine, usable
 
+    if arguments.engine is not None and not arguments.selftest:
+        raise UsageError("--engine names what to test: add --selftest.")
     checks = examine()
-    print(as_json(checks) if arguments.json else as_text(checks))
-    return NOT_ALL if any(check.state == "broken" for check in checks) else DONE
+    if not arguments.json:
+        print(as_text(checks))
+    whole = usable(checks)
+    tests: list[dict[str, Any]] = []
+    if arguments.selftest and whole:
+        whole, tests = _selftests(arguments.engine, not arguments.json)
+    if arguments.json:
+        print(as_json(checks, tests))
+    return DONE if whole else NOT_ALL
+
+
+def _selftests(names: str | None, show: bool) -> tuple[bool, list[dict[str, Any]]]:
+    """(whether none failed, the results), shown as they come. An engine that was named must be able to run."""
+    from worldverify.backend import NAMES, parse_engine
+    from worldverify.selftest import as_json, as_text, run_self_test
+
+    wanted = NAMES if names is None else tuple(names.split(","))
+    try:
+        for name in wanted:
+            parse_engine(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    whole = True
+    tests: list[dict[str, Any]] = []
+    for name in wanted:
+        one = run_self_test(name)
+        whole = whole and (one.passed or (one.refused and names is None))
+        tests.append(as_json(one))
+        if show:
+            print(f"\n{as_text(one)}", flush=True)
+    return whole, tests
+
+
+def find_engine(on: str, name: str | None) -> tuple[str | None, str | None]:
+    """(engine, impl) of the option --engine; a UsageError says what would work where it cannot run with this --on."""
+    from worldverify.backend import backend_of, parse_engine
+
+    try:
+        engine, impl = (None, None) if name is None else parse_engine(name)
+        backend_of(on, engine, impl)
+    except ValueError as error:
+        said = str(error).replace("engine='mjx'", "--engine mjx-warp").replace("impl='warp'", "--engine mjx-warp")
+        raise UsageError(re.sub(r"\bon='(\w+)'", r"--on \1", said)) from None
+    return engine, impl
 
 
 def find_task(name: str) -> "Task":

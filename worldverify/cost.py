@@ -15,6 +15,7 @@ class Cost:
     wall_s: float = 0.0  # s, this verdict's share of the elapsed time
     compile_s: float = 0.0  # s, its share of reading and compiling plans, within wall_s
     bytes: int = 0  # recorded evidence
+    placement: str | None = None  # why it ran where it did, where on="auto" had a choice
     cold: bool = False  # the engine was built within this call
     joules: float | None = None
     money: float | None = None

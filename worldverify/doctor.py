@@ -2,14 +2,15 @@
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from worldverify.caches import fault_of, version_of, wanted_folder
+from worldverify.device import driver_note, find_gpu, packages_refusal, warp_version_refusal
 from worldverify.usage import import_fault
 from worldverify.version import VERSION
 
@@ -17,7 +18,7 @@ State = Literal["ok", "note", "broken"]
 
 PYTHON_LEAST = (3, 11)
 NEEDED = {"mujoco": (3, 17), "numpy": (2,), "gymnasium": (1, 3)}  # package -> the least version
-BESIDE = ("jax", "jaxlib", "mujoco-mjx", "warp-lang")  # looked up, never imported
+BESIDE = ("jax", "jaxlib", "mujoco-mjx", "warp-lang")  # looked up, never imported; a GPU needs all of them
 KNOWN_BAD = {
     ("mujoco", "4.0.0"): "its sparse solver gives wrong accelerations above 60 degrees of freedom; worldverify forces "
     "the dense one, so its verdicts are not affected",
@@ -39,7 +40,7 @@ class Check:
 
 def examine(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> list[Check]:
     """All checks, in the order shown. `root` is where /proc and /sys are found."""
-    versions = {name: _version(name) for name in (*NEEDED, *BESIDE)}
+    versions = {name: version_of(name) for name in (*NEEDED, *BESIDE)}
     return [
         _python(),
         Check("worldverify", "ok", VERSION),
@@ -47,7 +48,7 @@ def examine(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> 
         *[_beside(name, versions[name]) for name in BESIDE],
         *_pairs(versions),
         _simulator(),
-        _gpu(root),
+        _gpu(root, environ),
         _cpus(root),
         _memory(root),
         _rendering(environ),
@@ -64,10 +65,15 @@ def as_text(checks: Sequence[Check]) -> str:
     return "\n".join([*lines, "", end])
 
 
-def as_json(checks: Sequence[Check]) -> str:
-    """The same as one JSON object."""
-    usable = all(check.state != "broken" for check in checks)
-    return json.dumps({"schema": 1, "usable": usable, "checks": [asdict(check) for check in checks]}, indent=2)
+def as_json(checks: Sequence[Check], selftests: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The same as one JSON object, with the self-tests that were run."""
+    said: dict[str, Any] = {"schema": 1, "usable": usable(checks), "checks": [asdict(check) for check in checks]}
+    return json.dumps(said | ({"selftests": selftests} if selftests else {}), indent=2)
+
+
+def usable(checks: Sequence[Check]) -> bool:
+    """Whether nothing is broken."""
+    return all(check.state != "broken" for check in checks)
 
 
 def _python() -> Check:
@@ -75,13 +81,6 @@ def _python() -> Check:
     if sys.version_info < PYTHON_LEAST:
         return Check("python", "broken", f"{found}; worldverify needs {'.'.join(map(str, PYTHON_LEAST))} or newer")
     return Check("python", "ok", found)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _package(name: str, found: str | None) -> Check:
@@ -96,7 +95,10 @@ def _package(name: str, found: str | None) -> Check:
 
 
 def _beside(name: str, found: str | None) -> Check:
-    return Check(name, "ok", f"{found} (not imported)" if found else "not installed; nothing here needs it")
+    if found is None:
+        return Check(name, "ok", "not installed; only a GPU, and MJX, need it")
+    wrong = warp_version_refusal() if name == "warp-lang" else None
+    return Check(name, "ok", f"{found} (not imported)") if wrong is None else Check(name, "note", wrong)
 
 
 def _pairs(versions: Mapping[str, str | None]) -> list[Check]:
@@ -139,18 +141,14 @@ def _simulator() -> Check:
     )
 
 
-def _gpu(root: Path) -> Check:
-    """The NVIDIA driver, without loading it."""
-    names = []
-    for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        names += [
-            line.partition(":")[2].strip() for line in _read(information).splitlines() if line.startswith("Model")
-        ]
-    version = _read(root / "proc/driver/nvidia/version").partition("\n")[0]
-    if names or version or shutil.which("nvidia-smi"):
-        what = ", ".join(names) or version or "nvidia-smi is there"
-        return Check("gpu", "ok", f"{what} (NVIDIA); this version simulates on the CPU only")
-    return Check("gpu", "ok", "no NVIDIA driver; this version simulates on the CPU")
+def _gpu(root: Path, environ: Mapping[str, str]) -> Check:
+    """The NVIDIA driver, without switching the GPU on, and whether the packages beside it would do."""
+    gpu = find_gpu(root, environ)
+    if not gpu.present:
+        known = gpu.name is not None or gpu.driver is not None
+        return Check("gpu", "note" if known else "ok", f"{gpu.name}: {gpu.reason}" if gpu.name else gpu.reason)
+    wrong = packages_refusal("warp", environ) or driver_note(gpu.driver)
+    return Check("gpu", "note", f"{gpu.reason} {wrong}") if wrong else Check("gpu", "ok", gpu.reason)
 
 
 def _cpus(root: Path) -> Check:
@@ -193,10 +191,26 @@ def _rendering(environ: Mapping[str, str]) -> Check:
 
 
 def _caches(environ: Mapping[str, str]) -> Check:
-    text = "worldverify keeps none"
+    """Where kernels and measurements are kept. Nothing is made."""
+    folder = wanted_folder(environ)
     named = {name: environ[name] for name in ("JAX_COMPILATION_CACHE_DIR", "WARP_CACHE_PATH") if environ.get(name)}
     listed = "".join(f"; {name}={value}" for name, value in named.items())
-    return Check("caches", "ok", text + listed)
+    if not folder.exists():
+        return Check("caches", "ok", f"{folder} (not there yet){listed}")
+    fault = fault_of(folder)
+    if fault is not None:
+        return Check("caches", "note", f"{fault} Until then kernels are compiled anew by every process{listed}")
+    return Check("caches", "ok", f"{folder}, {_size(folder) / 2**20:.1f} MiB, which may be deleted{listed}")
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # deleted while it was looked at
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
 
 
 def _read(path: Path) -> str:

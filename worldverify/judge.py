@@ -1,16 +1,17 @@
 """From evidence to findings: the shortest trusted prefix that decides, and the margins at its end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.binding import Bound
+from worldverify.kernels.deciding import Decided, Question, atoms_of, decide
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.measure import measure
-from worldverify.kernels.robustness import Formula, decision, interval
 from worldverify.simulate import Trace
 from worldverify.verdict import Margin, Status
 
@@ -29,6 +30,7 @@ class Finding:
     fault: Fault  # why
     bad_atom: str | None  # the comparison whose value was not a number there
     capped: int  # samples up to the deciding one at which the solver stopped at its limit
+    final: Mapping[str, tuple[float, float]] | None = None  # bounds in margin scales over all that can be believed
 
 
 def atom_margins(bound: Bound, value: Floats) -> Floats:
@@ -37,173 +39,103 @@ def atom_margins(bound: Bound, value: Floats) -> Floats:
         return np.asarray(measure(bound.expressions, value))
 
 
-def judge(bound: Bound, trace: Trace, *, horizon: int, chunk: bool = False, full: bool = False) -> list[Finding]:
+def judge(
+    bound: Bound, trace: Trace, *, horizon: int, chunk: bool = False, full: bool = False, final: bool = False
+) -> list[Finding]:
     """One finding a plan. `horizon` is N of the spec; evidence may end before it (`trace.last`).
 
     `chunk`: only guards are judged, over the evidence; goals are progress. `full`: margins at the end of the evidence
-    instead of at k*. Plans of different length in scope "chunk" are judged group by group.
+    instead of at k*. `final`: also the bounds there. Plans of different length in scope "chunk" are judged group by
+    group.
     """
     findings: list[Finding | None] = [None] * len(trace.last)
     for last in np.unique(trace.last):
         rows = np.flatnonzero(trace.last == last)
-        group = _judge_group(bound, trace.value[rows], trace.fault[rows], int(last), horizon, chunk, full)
-        for row, finding in zip(rows, group, strict=True):
+        known = min(int(last), horizon)
+        question = question_of(bound, known, horizon, chunk=chunk, full=full, final=final)
+        margins = atom_margins(bound, trace.value[rows, : known + 1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            relative = margins / np.array([a.scale for a in bound.atoms])[:, None, None]
+        decided = decide(question, relative, trace.fault[rows, : known + 1])
+        source = _bounds_in_si(decided, margins)
+        for row, finding in zip(rows, findings_of(bound, question, decided, source, known), strict=True):
             findings[row] = finding
     return [f for f in findings if f is not None]
 
 
-def _judge_group(
-    bound: Bound, value: Floats, fault: NDArray[np.int32], last: int, horizon: int, chunk: bool, full: bool
-) -> list[Finding]:
-    known = min(last, horizon)
-    margins = atom_margins(bound, value[:, : known + 1])
-    scales = np.array([a.scale for a in bound.atoms])[:, None, None]
-    with np.errstate(over="ignore", invalid="ignore"):
-        relative = margins / scales
-    numbers = np.isfinite(relative).all(axis=0)
-    distrust = ((fault[:, : known + 1] & int(Fault.invalidating())) != 0) | ~numbers
-    bad = np.where(distrust.any(axis=1), distrust.argmax(axis=1), known + 1)
-
+def question_of(bound: Bound, known: int, horizon: int, *, chunk: bool, full: bool, final: bool) -> Question:
+    """What is asked of evidence that ends with sample `known`."""
     formulas, guards = bound.formulas, (True,) * len(bound.formulas)
     if chunk:
         formulas, guards = bound.within(known)
-    judged = np.array(guards)
-    ends = [known if chunk and g else horizon for g in guards]
-    lasts = np.full(len(bad), known)
-    satisfied, violated = _decisions(formulas, ends, relative, lasts)
-    holds = np.where(judged, satisfied, 0).max(axis=1) if judged.any() else np.full(len(bad), horizon + 1)
-    breaks = np.where(judged, violated, horizon + 1)
-    decided = np.minimum(holds, breaks.min(axis=1))
-    trusted = (decided <= known) & (decided < bad)
-    at = np.minimum(lasts, bad - 1) if full else np.where(trusted, decided, np.minimum(lasts, bad - 1))
-    low, high = _intervals(formulas, ends, relative, at)
-
-    findings = []
-    for b in range(len(bad)):
-        k = int(decided[b]) if trusted[b] else None
-        status: Status = "INCONCLUSIVE"
-        if k is not None:
-            status = "PASS" if holds[b] == k else "FAIL"
-        elif bad[b] <= known:
-            status = "INVALID"
-        first = bound.names[int(np.argmin(breaks[b]))] if status == "FAIL" else None
-        wrong = int(bad[b]) if bad[b] <= known else None
-        upto = k if k is not None else known
-        findings.append(
-            Finding(
-                status=status,
-                decided=k,
-                margins={
-                    name: _margin(bound, formulas[c], margins[:, b], relative[:, b], int(at[b]), low[b, c], high[b, c])
-                    if judged[c]
-                    else _progress(bound, formulas[c], margins[:, b], relative[:, b], int(at[b]), low[b, c], high[b, c])
-                    for c, name in enumerate(bound.names)
-                },
-                violated=first,
-                untrusted=wrong,
-                fault=Fault(int(fault[b, wrong])) & Fault.invalidating() if wrong is not None else Fault(0),
-                bad_atom=_bad_atom(bound, relative[:, b], wrong),
-                capped=int(((fault[b, : upto + 1] & int(Fault.UNCONVERGED)) != 0).sum()),
-            )
-        )
-    return findings
+    ends = tuple(known if chunk and guard else horizon for guard in guards)
+    return Question(formulas, ends, guards, full, final)
 
 
-def _decisions(
-    formulas: Sequence[Formula], ends: Sequence[int], relative: Floats, last: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two (B, C): the samples from which each formula holds or is broken; beyond every horizon for never."""
-    never = max(ends) + 1
-    satisfied = np.full((relative.shape[1], len(formulas)), never)
-    violated = satisfied.copy()
-    for end in set(ends):
-        which = [c for c, e in enumerate(ends) if e == end]
-        one = decision(tuple(formulas[c] for c in which), _padded(relative, end), last)
-        satisfied[:, which] = np.where(one.satisfied > end, never, one.satisfied)
-        violated[:, which] = np.where(one.violated > end, never, one.violated)
-    return satisfied, violated
+def findings_of(bound: Bound, question: Question, decided: Any, si: Floats, known: int) -> list[Finding]:
+    """Findings from the answers to a question, with the bounds in SI units (B, C, 2)."""
+    answers = Decided(*(np.asarray(field) for field in decided))
+    return [_finding(bound, question, answers, si[b], b, known) for b in range(len(answers.first))]
 
 
-def _intervals(
-    formulas: Sequence[Formula], ends: Sequence[int], relative: Floats, last: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    low = np.empty((relative.shape[1], len(formulas)))
-    high = low.copy()
-    for end in set(ends):
-        which = [c for c, e in enumerate(ends) if e == end]
-        low[:, which], high[:, which] = interval(tuple(formulas[c] for c in which), _padded(relative, end), last)
-    return low, high
+def _finding(bound: Bound, question: Question, answers: Decided, si: Floats, b: int, known: int) -> Finding:
+    first, bad = int(answers.first[b]), int(answers.bad[b])
+    trusted = first <= known and first < bad
+    status: Status = "INCONCLUSIVE"
+    if trusted:
+        status = "PASS" if int(answers.holds[b]) == first else "FAIL"
+    elif bad <= known:
+        status = "INVALID"
+    wrong = bad if bad <= known else None
+    atom = int(answers.atom[b])
+    bounds = list(zip(answers.low[b].tolist(), answers.high[b].tolist(), strict=True))
+    final = [(float(low), float(high)) for low, high in answers.final[b].tolist()] if question.final else []
+    return Finding(
+        status=status,
+        decided=first if trusted else None,
+        margins={
+            name: _margin(bound, question, c, bounds[c], answers.source[b, c, :, 0].tolist(), si[c].tolist())
+            for c, name in enumerate(bound.names)
+        },
+        violated=bound.names[int(np.argmin(answers.breaks[b]))] if status == "FAIL" else None,
+        untrusted=wrong,
+        fault=Fault(int(answers.fault[b])) & Fault.invalidating() if wrong is not None else Fault(0),
+        bad_atom=bound.atoms[atom].text if atom >= 0 else None,
+        capped=int(answers.capped[b]),
+        final=dict(zip(bound.names, final, strict=True)) if question.final else None,
+    )
 
 
-def _padded(relative: Floats, horizon: int) -> Floats:
-    """(A, B, horizon+1): what lies beyond the evidence is NaN, and never looked at."""
-    missing = horizon + 1 - relative.shape[-1]
-    if missing == 0:
-        return relative
-    return np.concatenate([relative, np.full((*relative.shape[:2], missing), np.nan)], axis=-1)
+def _bounds_in_si(decided: Decided, margins: Floats) -> Floats:
+    """(B, C, 2) the bounds in the SI unit of the atom that set them; NaN where they are infinite."""
+    atom, sample = decided.source[..., 0], decided.source[..., 1]
+    plan = np.arange(len(atom))[:, None, None]
+    return np.where(atom >= 0, margins[atom, plan, sample], np.nan)
 
 
 def _margin(
-    bound: Bound, formula: Formula, margins: Floats, relative: Floats, at: int, low: float, high: float
-) -> Margin:
-    """The deciding bound in the unit of the atom that set it; the other bound in the same unit."""
-    decisive = low if low > 0 else high if high < 0 else None
-    return _in_units(bound, formula, margins, relative, at, low, high, decisive, guard=True)
-
-
-def _progress(
-    bound: Bound, formula: Formula, margins: Floats, relative: Floats, at: int, low: float, high: float
-) -> Margin:
-    """A goal that is not judged: its interval, and a value only if it is already settled."""
-    decisive = low if low > 0 else None
-    return _in_units(bound, formula, margins, relative, at, low, high, decisive, guard=False)
-
-
-def _in_units(
     bound: Bound,
-    formula: Formula,
-    margins: Floats,
-    relative: Floats,
-    at: int,
-    low: float,
-    high: float,
-    decisive: float | None,
-    guard: bool,
+    question: Question,
+    c: int,
+    relative: tuple[float, float],
+    atoms: Sequence[int],
+    si: Sequence[float],
 ) -> Margin:
-    used = sorted(set(_atoms(formula)))
-    found = {x: _source(used, relative, at, x) for x in (low, high) if math.isfinite(x)}
-    shown = decisive if decisive is not None else next(iter(found), None)
-    atom = found[shown][0] if shown is not None else used[0]
-    unit, scale = bound.atoms[atom].unit, bound.atoms[atom].scale
+    """The deciding bound in the unit of the atom that set it, the other bound in the same unit.
 
-    def si(x: float) -> float:
-        if x not in found:
-            return float(x)
-        source, k = found[x]
-        same = bound.atoms[source].unit == unit and bound.atoms[source].scale == scale
-        return float(margins[source, k]) if same else float(x * scale)
+    A goal that is not judged has a value only if it is already settled.
+    """
+    guard = question.judged[c]
+    low, high = relative
+    side = 0 if low > 0 else 1 if high < 0 and guard else None
+    shown = side if side is not None else next((i for i, x in enumerate(relative) if math.isfinite(x)), None)
+    atom = bound.atoms[atoms[shown] if shown is not None else min(atoms_of(question.formulas[c]))]
 
-    value = None if decisive is None else si(decisive)
-    return Margin(value, unit, (si(low), si(high)), bound.atoms[atom].text, scale, guard)
+    def in_units(i: int) -> float:
+        if not math.isfinite(relative[i]):
+            return relative[i]
+        source = bound.atoms[atoms[i]]
+        return si[i] if (source.unit, source.scale) == (atom.unit, atom.scale) else relative[i] * atom.scale
 
-
-def _source(used: Sequence[int], relative: Floats, at: int, value: float) -> tuple[int, int]:
-    """(atom, sample) whose margin a bound is: min and max select one of their inputs exactly."""
-    for atom in used:
-        hits = np.flatnonzero(relative[atom, : at + 1] == value)
-        if len(hits):
-            return atom, int(hits[0])
-    raise AssertionError("A bound is the margin of one of its atoms.")
-
-
-def _atoms(formula: Formula) -> list[int]:
-    if formula[0] == "atom":
-        return [formula[1]]
-    return [i for part in formula[1:] if isinstance(part, tuple) for i in _atoms(part)]
-
-
-def _bad_atom(bound: Bound, relative: Floats, at: int | None) -> str | None:
-    if at is None:
-        return None
-    wrong = np.flatnonzero(~np.isfinite(relative[:, at]))
-    return bound.atoms[int(wrong[0])].text if len(wrong) else None
+    interval = in_units(0), in_units(1)
+    return Margin(None if side is None else interval[side], atom.unit, interval, atom.text, atom.scale, guard)

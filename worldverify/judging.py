@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from worldverify.action import ActionSpec
+from worldverify.backend import EngineRefused, On
 from worldverify.local import LocalVerifier
 from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
-from worldverify.table import count_line, printable, verdict_lines, warning_lines
+from worldverify.table import count_line, engine_lines, printable, verdict_lines, warning_lines
 from worldverify.task import Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
@@ -37,6 +38,9 @@ class Wanted:
     seed: int = 0
     margins: Literal["decided", "full"] = "decided"
     threads: int | None = None
+    on: On = "auto"
+    engine: str | None = None
+    impl: str | None = None
     json: str | None = None  # file for verdict lines, "-" for the standard output
     report: str | None = None  # folder
     format: ActionSpec | None = None  # of plans that name none
@@ -49,6 +53,13 @@ def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:
 
 def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     """The same for plans at hand. Files are tried before anything is simulated, and appear whole or not at all."""
+    try:
+        return _judge(task, plans, wanted)
+    except EngineRefused as error:
+        raise UsageError(str(error)) from None
+
+
+def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     with ExitStack() as files:
         outputs = _outputs(wanted, files)
         began = time.perf_counter()
@@ -56,6 +67,9 @@ def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
             verdicts = verify(
                 task,
                 plans,
+                on=wanted.on,
+                engine=wanted.engine,
+                impl=wanted.impl,
                 seed=wanted.seed,
                 margins=wanted.margins,
                 threads=wanted.threads,
@@ -74,7 +88,7 @@ def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     for line in verdict_lines(verdicts, width=_width(listing), colour=_coloured(listing)):
         print(line, file=listing)
     print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
-    for line in warning_lines(verdicts):
+    for line in (*engine_lines(verdicts), *warning_lines(verdicts)):
         print(line, file=listing)
     _tell_of_shared_names(verdicts)
     if page is not None:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
+from worldverify.backend import MUJOCO, Backend, DeviceLost, EngineRefused, physics_on
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.declared import contract_of
+from worldverify.kernels.engine import EngineInfo
 from worldverify.physics import Job, Outcome, Physics
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
@@ -33,15 +35,18 @@ BLOCK_BYTES = 128 * 2**20
 
 
 class LocalVerifier:
-    """A Verifier on MuJoCo C. It keeps engines between calls; the verdicts do not depend on that."""
+    """A Verifier in this process. It keeps engines between calls; the verdicts do not depend on that."""
 
-    def __init__(self, *, threads: int | None = None, chunk: int = CHUNK) -> None:
-        """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call."""
+    def __init__(self, *, threads: int | None = None, chunk: int = CHUNK, backend: Backend | None = MUJOCO) -> None:
+        """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call on MuJoCo C.
+
+        `backend`: what simulates; None chooses between the CPU and the GPU by measurement, call by call.
+        """
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1; got {threads}.")
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1 physics step; got {chunk}.")
-        self._physics: Physics | None = Physics(threads=threads, chunk=chunk)
+        self._physics: Physics | None = physics_on(backend, threads=threads, chunk=chunk)
 
     def verify(
         self,
@@ -64,6 +69,7 @@ class LocalVerifier:
         task = load(task) if isinstance(task, str) else task
         options = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
+        self._physics.check(task)
         items = candidates(plans)
         declared = None if format is None else contract_of(format, None, task.contracts, task.name)[0]
         states = _states(task, len(items), seed, state)
@@ -85,7 +91,8 @@ class LocalVerifier:
             one = made[i]
             said = (*(plan.warnings if plan else ()), *(one.warnings if isinstance(one, Compiled) else ()))
             said += () if held is None else (held,)
-            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], request, said, options["scope"] == "chunk"))
+            chunk = options["scope"] == "chunk"
+            verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], self._physics.info, request, said, chunk))
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
         return Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
 
@@ -130,6 +137,10 @@ def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats
     """What physics says of a block. If it fails, the plans run one by one, so that only the failing ones are lost."""
     try:
         return physics.run(job, states, controls)
+    except EngineRefused:
+        raise
+    except DeviceLost as error:
+        return [Refusal("engine_failed", f"{error} Judge this plan again.", cause="infra")] * len(controls)
     except Exception as error:  # whatever the machine may do: what is left is to be judged again elsewhere
         physics.close()  # the engines are not to be trusted any more
         if len(controls) > 1:
@@ -222,6 +233,7 @@ def _verdict(
     id: str | None,
     plan: Plan | None,
     outcome: Outcome | Refusal,
+    physics: EngineInfo,
     request: dict[str, Any],
     said: tuple[str, ...],
     chunk: bool,
@@ -252,7 +264,7 @@ def _verdict(
         else:
             reason = inconclusive_reason(margins, task.horizon, chunk)
     reward, valid = reward_of(status, cause, margins.values(), task.reward_min)
-    info, method = Physics.info(), "exhaustive"
+    info, method = outcome.info if isinstance(outcome, Outcome) else physics, "exhaustive"
     return Verdict(
         id=id if plan is None or plan.id is None else plan.id,
         task=task.name,
@@ -291,6 +303,8 @@ def _billed(
         cost = Cost(
             steps=n,
             cpu_s=cpu_s * share if total else cpu_s / len(verdicts),
+            gpu_s=outcome.device_s if isinstance(outcome, Outcome) else 0.0,
+            placement=outcome.placement if isinstance(outcome, Outcome) else None,
             wall_s=even + (wall_s - compile_s) * share,
             compile_s=even,
             bytes=outcome.evidence if isinstance(outcome, Outcome) else 0,

@@ -3,14 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.judge import Finding, judge
-from worldverify.kernels.engine import EngineInfo, Fault
+from worldverify.kernels.engine import Engine, EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
 from worldverify.scene import MORE_MEMORY, Scene
@@ -18,6 +18,8 @@ from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]
+
+INFO = EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
 
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
 CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
@@ -45,26 +47,82 @@ class Outcome:
     steps: int  # substeps simulated for it, repeats included
     evidence: int  # bytes recorded
     cold: bool  # an engine was built for it
+    info: EngineInfo = INFO  # what found it
+    device_s: float = 0.0  # s on a GPU
+    placement: str | None = None  # why it ran where it did, if that was chosen
     warnings: tuple[str, ...] = ()
     unconverged: bool = False  # a better converged solver gives another verdict
 
 
-class Physics:
-    """Runs jobs on MuJoCo C, keeping the engines it used last."""
+def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Floats], chunk: int) -> Trace:
+    """The evidence of plans on any engine, without what came before the given states."""
+    task = job.task
+    ends = last_samples(job, controls)
+    trace = simulate(
+        engine, states, controls, substeps=task.substeps, samples=int(ends.max()), chunk=chunk, watch=job.told
+    )
+    return replace(trace, last=ends)
+
+
+def last_samples(job: Job, controls: Sequence[Floats]) -> NDArray[np.int64]:
+    """(B,) the last sample that belongs to each plan."""
+    return np.array([len(u) * job.task.substeps if job.chunk else job.task.samples for u in controls])
+
+
+def judged(job: Job, trace: Trace, *, final: bool = False) -> list[Finding]:
+    """What a trace says, as the continuation of what came before it."""
+    if job.history is not None:
+        trace = trace.following(job.history)
+    return judge(job.task.scene.bound, trace, horizon=job.task.samples, chunk=job.chunk, full=job.full, final=final)
+
+
+class Physics(Protocol):
+    """Runs jobs on an engine."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs them; what is found again by MuJoCo C says so itself."""
+        ...
+
+    def check(self, task: Task) -> None:
+        """Raises ValueError, with a sentence, for a task whose scene the engine cannot simulate."""
+        ...
+
+    def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
+        """What the engine itself says of each plan, bounds over all evidence included; nothing is run again."""
+        ...
+
+    def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        """One outcome a plan: states (B, nstate), controls B times (T_b, nu)."""
+        ...
+
+    def close(self) -> None:
+        """Give back the engines."""
+        ...
+
+
+class MujocoPhysics:
+    """MuJoCo C, keeping the engines it used last."""
 
     def __init__(self, *, threads: int | None, chunk: int) -> None:
         self._threads, self._chunk = threads, chunk
         self._engines: OrderedDict[tuple[Any, ...], tuple[Scene, MujocoEngine]] = OrderedDict()
 
-    @staticmethod
-    def info() -> EngineInfo:
-        return EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
+    @property
+    def info(self) -> EngineInfo:
+        return INFO
+
+    def check(self, task: Task) -> None:
+        pass  # the scene was compiled by it
+
+    def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
+        engine, _ = self._engine(job.task.scene, len(controls))
+        return self._find(job, engine, states, controls, final=True)[0]
 
     def close(self) -> None:
         self._engines.clear()
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
-        """One outcome a plan: states (B, nstate), controls B times (T_b, nu)."""
         engine, cold = self._engine(job.task.scene, len(controls))
         findings, steps, evidence = self._find(job, engine, states, controls)
         outcomes = [Outcome(f, None, steps, evidence, cold) for f in findings]
@@ -73,21 +131,12 @@ class Physics:
         return outcomes
 
     def _find(
-        self, job: Job, engine: MujocoEngine, states: Floats, controls: Sequence[Floats]
+        self, job: Job, engine: MujocoEngine, states: Floats, controls: Sequence[Floats], *, final: bool = False
     ) -> tuple[list[Finding], int, int]:
         """(findings, substeps a plan, bytes of evidence a plan)."""
-        task = job.task
-        ends = np.array([len(u) * task.substeps if job.chunk else task.samples for u in controls])
-        samples = int(ends.max())
-        trace = simulate(
-            engine, states, controls, substeps=task.substeps, samples=samples, chunk=self._chunk, watch=job.told
-        )
+        trace = simulated(job, engine, states, controls, self._chunk)
         evidence = (trace.value.nbytes + trace.fault.nbytes) // len(controls)
-        trace = replace(trace, last=ends)
-        if job.history is not None:
-            trace = trace.following(job.history)
-        findings = judge(task.scene.bound, trace, horizon=task.samples, chunk=job.chunk, full=job.full)
-        return findings, samples, evidence
+        return judged(job, trace, final=final), trace.value.shape[1] - 1, evidence
 
     def _repeat_faults(self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]) -> None:
         """Untrusted plans once more with more memory; what stays untrusted is the plan's fault if holding still works.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.backend import name_of
 from worldverify.compile import compile_for
 from worldverify.judge import Finding, atom_margins, judge
 from worldverify.kernels.engine import Engine, EngineInfo, Samples
@@ -35,7 +36,7 @@ class Answer:
 
 
 def ask_again(verifier: LocalVerifier, task: Task, line: Mapping[str, Any]) -> Answer:
-    """Judge the request of a verdict line anew and compare the digests.
+    """Judge the request of a verdict line anew and compare the answers: the digests, or what float32 can promise.
 
     Raises ValueError, with a sentence, for something that is no verdict line of this version.
     """
@@ -47,7 +48,28 @@ def ask_again(verifier: LocalVerifier, task: Task, line: Mapping[str, Any]) -> A
     )
     if verdict.digest == line["digest"]:
         return Answer("same", f"{verdict.status}: the digest is the same.", verdict)
+    if line["engine"].get("dtype") == "float32" and line["request"]["sha256"] == verdict.request["sha256"]:
+        return _compared(line, verdict)
     return Answer("differs", _difference(line, verdict), verdict)
+
+
+def _compared(line: Mapping[str, Any], verdict: Verdict) -> Answer:
+    """A verdict in float32 promises its status and what was violated; its margins differ in their last digits."""
+    now = verdict.to_json()
+    violated = [v["first_violation"] and v["first_violation"]["requirement"] for v in (line, now)]
+    then, by = (name_of(e["engine"], e["impl"]) for e in (line["engine"], verdict.engine))
+    judges = f"{then} judged it in float32" + ("" if by == then else f", {by} now")
+    if (line["status"], line["cause"]) == (now["status"], now["cause"]) and violated[0] == violated[1]:
+        return Answer("same", f"{verdict.status}: {judges}; the status is the same.", verdict)
+    said = [
+        status if name is None else f"{status} ({name})"
+        for status, name in zip(_statuses(line, now), violated, strict=True)
+    ]
+    return Answer("differs", f"{judges}: {said[0]} is {said[1]}.", verdict)
+
+
+def _statuses(*lines: Mapping[str, Any]) -> list[str]:
+    return [str(line["status"]) for line in lines]
 
 
 def _check_line(line: Mapping[str, Any]) -> None:
@@ -103,7 +125,7 @@ class Run:
     task: Task
     finding: Finding
     margins: Floats  # (A, K) of the atoms, SI units, for the K samples that can be believed
-    agrees: bool  # the margins at the deciding sample are those of the verdict
+    agrees: bool  # the answer is that of the verdict: its margins, or its status if it was judged in float32
     controls: Floats  # (T, nu)
     states: Floats  # (periods + 1, nstate) before each control period, and at the horizon
     engine: Engine
@@ -162,7 +184,7 @@ def _run(task: Task, engine: Engine, state: Floats, controls: Floats, verdict: V
         task=task,
         finding=finding,
         margins=_known_margins(task, trace, known),
-        agrees=_same_margins(finding.margins, verdict.margins),
+        agrees=_agrees(finding, verdict),
         controls=controls,
         states=np.concatenate([*recorder.states, trace.end]),
         engine=engine,
@@ -171,6 +193,13 @@ def _run(task: Task, engine: Engine, state: Floats, controls: Floats, verdict: V
 
 def _known_margins(task: Task, trace: Trace, known: int) -> Floats:
     return atom_margins(task.scene.bound, trace.value[:, :known])[:, 0]
+
+
+def _agrees(finding: Finding, verdict: Verdict) -> bool:
+    """Whether this is what was judged: bit for bit, or what float32 can promise."""
+    if verdict.engine["dtype"] == "float64":
+        return _same_margins(finding.margins, verdict.margins)
+    return finding.status == verdict.status
 
 
 def _same_margins(one: Mapping[str, Margin], other: Mapping[str, Margin]) -> bool:

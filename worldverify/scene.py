@@ -14,7 +14,7 @@ from worldverify.binding import Bound, bind
 from worldverify.identity import model_digest
 from worldverify.kernels.mujoco_checks import DEEPEST
 from worldverify.kernels.mujoco_cpu import quiet
-from worldverify.kernels.tunnelling import half_extent
+from worldverify.kernels.sweep import half_extent
 from worldverify.refusal import Refusal
 from worldverify.sensing import SensorRequest
 from worldverify.spec import Spec

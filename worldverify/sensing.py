@@ -10,7 +10,7 @@ import mujoco
 
 from worldverify.expression import Signal
 from worldverify.kernels.measure import Expression
-from worldverify.kernels.tunnelling import collidable_pairs
+from worldverify.kernels.sweep import collidable_pairs
 from worldverify.refusal import Refusal
 from worldverify.sensor_units import sensor_dims, sensor_range
 from worldverify.signals_table import AXES, CLEARANCE_CUTOFF

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from worldverify.backend import name_of as name_of_engine
 from worldverify.verdict import Verdict
 
 ID_WIDTH = 34  # characters of an id on a terminal
@@ -51,6 +52,15 @@ def count_line(verdicts: Sequence[Verdict]) -> str:
     blamed = ", ".join(f"{n} {cause}" for cause, n in sorted(causes.items(), key=lambda item: str(item[0])))
     words = [f"{found[s]} {s}" + (f" (cause: {blamed})" if s == "INVALID" else "") for s in ORDER if found[s]]
     return f"{len(verdicts)} plan{'' if len(verdicts) == 1 else 's'}: {', '.join(words)}."
+
+
+def engine_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """What judged how many plans, unless MuJoCo C judged them all."""
+    found = Counter((v.engine["engine"], v.engine["impl"], v.engine["dtype"], v.engine["device"]) for v in verdicts)
+    if all(engine == "mujoco" for engine, *_ in found):
+        return []
+    said = [f"{n} by {name_of_engine(e, i)} ({dtype}, {device})" for (e, i, dtype, device), n in found.most_common()]
+    return [f"Judged {', '.join(said)}."]
 
 
 def warning_lines(verdicts: Sequence[Verdict]) -> list[str]:

@@ -70,19 +70,28 @@ _DIVERGES = """
 </mujoco>
 """
 
+# Four contacts when the balls lie on the floor; in this memory there is room for fewer.
 _OVERFLOWS = """
 <mujoco>
-  <size memory="12K"/>
+  <size memory="10K"/>
   <option timestep="0.005" jacobian="dense"><flag autoreset="disable"/></option>
   <worldbody>
     <geom type="plane" size="1 1 .1"/>
     <replicate count="4" offset=".2 0 0">
-      <body pos="0 0 .05"><freejoint/><geom type="box" size=".05 .05 .05"/></body>
+      <body name="ball" pos="0 0 .05"><freejoint/><geom size=".05" conaffinity="0"/></body>
     </replicate>
   </worldbody>
-  <sensor><clock/></sensor>
+  <sensor>
+    <framepos objtype="xbody" objname="ball0"/><framepos objtype="xbody" objname="ball1"/>
+    <framepos objtype="xbody" objname="ball2"/><framepos objtype="xbody" objname="ball3"/>
+  </sensor>
 </mujoco>
 """
+
+# Few models, batches and lengths of calls, because an engine may compile for each.
+_LANES, _SOME = 8, 5
+_STEPS = 40
+_EVEN, _UNEVEN = (40, 40), (37, 43)
 
 _RAMP = (0.0, 0.1, 0.2, 0.3)  # m, 0.1 s apart: in small steps the cart stays slow
 
@@ -109,19 +118,28 @@ def toy_task() -> Task:
     )
 
 
-def check_engine(make_engine: MakeEngine) -> None:
-    """An engine's physics, isolation and fault reports. `make_engine(model, nlane)` gives a new engine."""
+def check_engine(make_engine: MakeEngine, *, small: MakeEngine | None = None) -> None:
+    """An engine's physics, isolation and fault reports. `make_engine(model, nlane)` gives a new engine.
+
+    `small` gives one whose own memory is too small for four contacts a lane; an engine that takes its memory from the
+    model needs none. Numbers are compared in the precision that the engine says it has.
+    """
     model = mujoco.MjModel.from_xml_string(TOY)
-    rough = make_engine(model, 1).info.dtype != "float64"
-    _free_fall(make_engine, model, 1e-4 if rough else 1e-9)
-    _support(make_engine, model, 0.05 if rough else 1e-3)
-    _control_shows(make_engine, model, 1e-3 if rough else 1e-9)
-    _observation_changes_nothing(make_engine, model)
-    _lanes_are_alone(make_engine, model, 1e-3 if rough else 0.0)
-    _cuts_do_not_show(make_engine, model, 1e-3 if rough else 0.0)
-    _reports_what_is_not_finite(make_engine, model)
-    _isolates_divergence(make_engine)
-    _reports_overflow(make_engine)
+    for box in ("cart_box", "wall"):  # nothing here touches them, and collisions of boxes take minutes to compile
+        model.geom(box).contype = model.geom(box).conaffinity = 0
+    engine = make_engine(model, _LANES)
+    rough = engine.info.dtype != "float64"
+    same = 1e-3 if rough else 0.0  # float32 sums are not taken in one order in every batch
+    _info_is_true(engine, model)
+    _free_fall(engine, model, 1e-4 if rough else 1e-9)
+    _support(engine, model, 0.05 if rough else 1e-3)
+    _control_shows(engine, model, 1e-3 if rough else 1e-9)
+    _observation_changes_nothing(engine, model, same)
+    _lanes_are_alone(engine, model, same)
+    _cuts_do_not_show(engine, model, same)
+    _reports_what_is_not_finite(engine, model, same)
+    _isolates_divergence(make_engine, same)
+    _reports_overflow(small or make_engine, same)
 
 
 def check_verifier(verifier: Verifier) -> None:
@@ -221,8 +239,25 @@ def _state(model: Any, change: Callable[[Any], None] | None = None) -> Floats:
     return state
 
 
-def _run(engine: Engine, states: Floats, controls: Floats, cuts: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """(value, fault) of n lanes over all substeps and the state after them, in calls of these lengths."""
+def _variety(model: Any) -> tuple[Floats, Floats]:
+    """States of 8 lanes, whose balls land at different times, and controls (8, 40, 1) that no two share."""
+
+    def place(lane: int) -> Callable[[Any], None]:
+        def move(data: Any) -> None:
+            data.joint("rail").qpos[0] = 0.05 * lane - 0.2
+            data.joint(1).qpos[2] = 0.06 + 0.02 * lane
+
+        return move
+
+    lane, k = np.arange(_LANES)[:, None], np.arange(_STEPS)[None]
+    controls = 0.3 * np.sin(0.1 * (lane + 1) * k + lane)
+    return np.stack([_state(model, place(i)) for i in range(_LANES)]), controls[:, :, None]
+
+
+def _run(
+    engine: Engine, states: Floats, controls: Floats, cuts: tuple[int, ...] = (_STEPS,)
+) -> tuple[Floats, NDArray[Any]]:
+    """(value, fault) of the first n lanes over all substeps and the state after them, in calls of these lengths."""
     lanes = np.arange(len(states))
     engine.load(lanes, states)
     parts, start = [], 0
@@ -238,123 +273,207 @@ def _invalid(fault: Any) -> Any:
     return (np.asarray(fault) & int(Fault.invalidating())) != 0
 
 
-def _free_fall(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
+def _gap(found: Any, wanted: Any) -> float:
+    """The largest difference of two fields, relative where the numbers are large."""
+    found, wanted = np.asarray(found, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+    return float(np.max(np.abs(found - wanted) / (1.0 + np.abs(wanted))))
+
+
+def _holds(engine: Engine, lanes: Any, states: Floats) -> bool:
+    """Whether lanes hold these states, in the engine's precision."""
+    found = np.asarray(engine.state(lanes), dtype=np.float64)
+    return np.array_equal(found, states.astype(engine.info.dtype).astype(np.float64))
+
+
+def _info_is_true(engine: Engine, model: Any) -> None:
+    info = engine.info
+    _require(info.dtype in ("float64", "float32"), f"An engine's dtype is float64 or float32, not {info.dtype!r}.")
+    _require(info.device in ("cpu", "gpu"), f"An engine's device is cpu or gpu, not {info.device!r}.")
+    _require(all(info), f"An engine must say what it is: {info}.")
+    _require(engine.nlane == _LANES, f"An engine of {_LANES} lanes has {engine.nlane}.")
+    states, controls = _variety(model)
+    value, fault = _run(engine, states, controls)
+    shape = (_LANES, _STEPS + 1, model.nsensordata)
+    _require(value.shape == shape, f"The samples have shape {value.shape}, not {shape}.")
+    _require(fault.shape == shape[:2], f"The faults have shape {fault.shape}, not {shape[:2]}.")
+    _require(np.issubdtype(fault.dtype, np.integer), f"Faults are bits of an integer, not {fault.dtype}.")
+    coarse = np.array_equal(value, value.astype(np.float32))
+    _require(coarse == (info.dtype == "float32"), f"The samples do not have the precision of {info.dtype}.")
+
+
+def _free_fall(engine: Engine, model: Any, tolerance: float) -> None:
     def high(data: Any) -> None:
         data.joint(1).qpos[2] = 5.0
 
-    steps, h = 40, float(model.opt.timestep)
-    value, fault = _run(make_engine(model, 1), _state(model, high)[None], np.zeros((1, steps, 1)), (steps,))
-    k = np.arange(steps + 1)
+    h = float(model.opt.timestep)
+    value, fault = _run(engine, _state(model, high)[None], np.zeros((1, _STEPS, 1)))
+    k = np.arange(_STEPS + 1)
     fallen = 5.0 - 0.5 * 9.81 * h * h * k * (k + 1)  # semi-implicit: velocity first, then position
-    _require(value.shape == (1, steps + 1, model.nsensordata), f"The samples have shape {value.shape}.")
     _require(not _invalid(fault).any(), "A falling ball was reported as a fault.")
     gap = np.abs(value[0, :, 2] - fallen).max()
     _require(gap <= tolerance, f"Free fall differs from semi-implicit arithmetic by {gap:.3g} m.")
 
 
-def _support(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
-    value, fault = _run(make_engine(model, 1), _state(model)[None], np.zeros((1, 400, 1)), (400,))
+def _support(engine: Engine, model: Any, tolerance: float) -> None:
+    value, fault = _run(engine, _state(model)[None], np.zeros((1, 10 * _STEPS, 1)), (_STEPS,) * 10)
     force = np.linalg.norm(value[0, -1, -3:])
     _require(not _invalid(fault).any(), "A ball that comes to rest was reported as a fault.")
     _require(value[0, -1, 2] > 0.04, "The ball fell through the floor: contacts are lost.")
     _require(bool(abs(force - 0.2 * 9.81) <= tolerance * 0.2 * 9.81), f"The floor carries {force:.4g} N of 1.962 N.")
 
 
-def _control_shows(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
-    controls = np.array([0.1, 0.2, 0.3])[None, :, None]
-    value, _ = _run(make_engine(model, 1), _state(model)[None], controls, (3,))
-    for k, target in enumerate((0.1, 0.2, 0.3, 0.3)):
-        position, velocity, force = value[0, k, 3:6]
+def _control_shows(engine: Engine, model: Any, tolerance: float) -> None:
+    states, controls = _variety(model)
+    value, _ = _run(engine, states[:1], controls[:1])
+    for k in range(_STEPS + 1):
+        target, (position, velocity, force) = controls[0, min(k, _STEPS - 1), 0], value[0, k, 3:6]
         gap = abs(force - (100 * (target - position) - 20 * velocity))
         _require(
-            gap <= tolerance, f"Sample {k} does not show the drive force of control {min(k, 2)}: off by {gap:.3g} N."
+            gap <= tolerance,
+            f"Sample {k} does not show the drive force of control {min(k, _STEPS - 1)}: off by {gap:.3g} N.",
         )
 
 
-def _observation_changes_nothing(make_engine: MakeEngine, model: Any) -> None:
-    engine, lanes = make_engine(model, 2), np.arange(2)
-    states = np.stack([_state(model)] * 2)
+def _observation_changes_nothing(engine: Engine, model: Any, tolerance: float) -> None:
+    def driven(data: Any) -> None:
+        data.ctrl[0] = 0.25
+
+    lanes = np.arange(_LANES)
+    states, controls = _variety(model)
     engine.load(lanes, states)
-    _require(np.array_equal(engine.state(lanes), states), "A loaded state does not come back as it was.")
-    engine.advance(lanes, np.full((2, 30, 1), 0.2))
+    _require(_holds(engine, lanes, states), "A loaded state does not come back as it was.")
+    engine.advance(lanes, controls)
     before = engine.state(lanes)
     seen = [np.asarray(engine.observe(lanes).value) for _ in range(2)]
     _require(np.array_equal(engine.state(lanes), before), "observe changed the state.")
-    _require(np.array_equal(seen[0], seen[1]), "Two observations of one state differ.")
+    _require(_gap(seen[0], seen[1]) <= tolerance, "Two observations of one state differ.")
     moved = before.copy()
     moved += 1.0
     _require(np.array_equal(engine.state(lanes), before), "state must give a copy.")
+    engine.load(lanes, np.stack([_state(model, driven)] * _LANES))
+    force = np.asarray(engine.observe(lanes).value)[:, 0, 5]
+    _require(bool(np.allclose(force, 25.0)), "observe does not show the control that a loaded state holds.")
 
 
-def _lanes_are_alone(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
-    def placed(x: float) -> Floats:
-        def move(data: Any) -> None:
-            data.joint("rail").qpos[0] = x
-
-        return _state(model, move)
-
-    controls = np.linspace(-0.5, 0.7, 3)[:, None, None] * np.ones((3, 60, 1))
-    states = np.stack([placed(x) for x in (0.0, 0.1, -0.2)])
-    together, _ = _run(make_engine(model, 3), states, controls, (60,))
-    for lane in range(3):
-        alone, _ = _run(make_engine(model, 1), states[lane : lane + 1], controls[lane : lane + 1], (60,))
-        gap = np.abs(alone[0] - together[lane]).max()
+def _lanes_are_alone(engine: Engine, model: Any, tolerance: float) -> None:
+    lanes, some = np.arange(_LANES), np.array([0, 2, 3, 5, 7])
+    others = np.setdiff1d(lanes, some)
+    states, controls = _variety(model)
+    together, _ = _run(engine, states, controls)
+    for lane in (0, 3, _LANES - 1):
+        alone, _ = _run(engine, states[lane : lane + 1], controls[lane : lane + 1])
+        gap = _gap(alone[0], together[lane])
         _require(gap <= tolerance, f"Lane {lane} differs by {gap:.3g} from the same plan alone.")
-    engine, two = make_engine(model, 3), np.array([0, 2])
-    engine.load(np.arange(3), states)
-    part = np.asarray(engine.advance(two, controls[two]).value)
-    gap = np.abs(part - together[two][:, :60]).max()
-    _require(gap <= tolerance, f"Lanes 0 and 2 differ by {gap:.3g} when lane 1 stands still.")
-    _require(np.array_equal(engine.state(np.array([1])), states[1:2]), "A lane that was not named has moved.")
-    engine.load(np.array([2]), states[2:])
-    again = np.asarray(engine.advance(np.array([2]), controls[2:]).value)
-    gap = np.abs(again - together[2:, :60]).max()
+    order = np.array([3, 7, 0, 5, 1, 6, 2, 4])
+    permuted, _ = _run(engine, states[order], controls[order])
+    gap = _gap(permuted, together[order])
+    _require(gap <= tolerance, f"Plans in another order give samples that differ by {gap:.3g}.")
+    few, _ = _run(engine, states[:_SOME], controls[:_SOME])
+    gap = _gap(few, together[:_SOME])
+    _require(gap <= tolerance, f"{_SOME} of {_LANES} lanes give samples that differ by {gap:.3g}.")
+
+    engine.load(some, states[some])
+    engine.load(others, states[others])
+    _require(_holds(engine, lanes, states), "Lanes that are loaded in two parts do not hold what was loaded.")
+    part = np.asarray(engine.advance(some, controls[some]).value)
+    gap = _gap(part, together[some][:, :_STEPS])
+    _require(gap <= tolerance, f"Lanes {some.tolist()} differ by {gap:.3g} when the others stand still.")
+    _require(_holds(engine, others, states[others]), "A lane that was not named has moved.")
+    engine.load(some, states[some])
+    again = np.asarray(engine.advance(lanes, controls).value)
+    gap = _gap(again[some], together[some][:, :_STEPS])
     _require(gap <= tolerance, f"A lane loaded again differs by {gap:.3g} from a fresh one.")
+    gap = _gap(again[others], together[others][:, :_STEPS])
+    _require(gap <= tolerance, f"A lane that stood still while others moved differs by {gap:.3g}.")
 
 
-def _cuts_do_not_show(make_engine: MakeEngine, model: Any, tolerance: float) -> None:
-    controls = 0.4 * np.sin(np.arange(60.0))[None, :, None]
-    whole, _ = _run(make_engine(model, 1), _state(model)[None], controls, (60,))
-    for cuts in ((1,) * 60, (7,) * 8 + (4,), (30, 30)):
-        parts, _ = _run(make_engine(model, 1), _state(model)[None], controls, cuts)
-        gap = np.abs(parts - whole).max()
-        _require(gap <= tolerance, f"Calls of {cuts[0]} substeps give samples that differ by {gap:.3g}.")
+def _cuts_do_not_show(engine: Engine, model: Any, tolerance: float) -> None:
+    lanes, first = np.arange(_LANES), _UNEVEN[0]
+    states, controls = _variety(model)
+    longer = np.concatenate([controls, controls[::-1]], axis=1)
+    even, _ = _run(engine, states, longer, _EVEN)
+    uneven, _ = _run(engine, states, longer, _UNEVEN)
+    gap = _gap(uneven, even)
+    _require(gap <= tolerance, f"Calls of {_UNEVEN} and {_EVEN} substeps give samples that differ by {gap:.3g}.")
+    _run(engine, states, longer[:, :first], (first,))
+    on, _ = _run(engine, engine.state(lanes)[::-1], longer[::-1, first:], _UNEVEN[1:])
+    gap = _gap(on[::-1], even[:, first:])
+    _require(gap <= tolerance, f"A state taken from one lane goes on in another with a difference of {gap:.3g}.")
 
 
-def _reports_what_is_not_finite(make_engine: MakeEngine, model: Any) -> None:
+def _reports_what_is_not_finite(engine: Engine, model: Any, tolerance: float) -> None:
     def broken(data: Any) -> None:
         data.qvel[0] = np.nan
 
-    engine, lanes = make_engine(model, 2), np.arange(2)
-    engine.load(lanes, np.stack([_state(model, broken), _state(model)]))
-    fault = np.asarray(engine.advance(lanes, np.zeros((2, 10, 1))).fault)
-    _require(bool(_invalid(fault[0]).all()), "A lane that starts with NaN was trusted.")
-    _require(not _invalid(fault[1]).any(), "A NaN in one lane was reported in another.")
-    engine.load(lanes[:1], _state(model)[None])
-    fault = np.asarray(engine.advance(lanes[:1], np.zeros((1, 10, 1))).fault)
+    states, controls = _variety(model)
+    clean, _ = _run(engine, states, controls)
+    poisoned, bad = states.copy(), 2
+    poisoned[bad] = _state(model, broken)
+    value, fault = _run(engine, poisoned, controls)
+    _require(bool(_invalid(fault[bad]).all()), "A lane that starts with NaN was trusted.")
+    _unhurt(value, fault, clean, bad, "starts with NaN", tolerance)
+
+    commands, at = controls.copy(), 20
+    commands[bad, at] = np.nan
+    value, fault = _run(engine, states, commands)
+    _require(not _invalid(fault[bad, :at]).any(), "Samples before a control that is NaN were distrusted.")
+    _require(bool(_invalid(fault[bad, at + 1 :]).all()), "A lane was trusted after a control that is NaN.")
+    _unhurt(value, fault, clean, bad, "was told NaN", tolerance)
+
+    value, fault = _run(engine, states, controls)
     _require(not _invalid(fault).any(), "A lane stays poisoned after a clean state was loaded into it.")
+    _require(_gap(value, clean) <= tolerance, "A lane that was NaN before shows other samples than a fresh one.")
 
 
-def _isolates_divergence(make_engine: MakeEngine) -> None:
+def _unhurt(value: Floats, fault: NDArray[Any], clean: Floats, bad: int, how: str, tolerance: float) -> None:
+    """The lanes beside a bad one are trusted and show what they show in clean company."""
+    rest = np.arange(len(value)) != bad
+    _require(not _invalid(fault[rest]).any(), f"A lane beside one that {how} was distrusted.")
+    gap = _gap(value[rest], clean[rest])
+    _require(gap <= tolerance, f"A lane beside one that {how} shows samples that differ by {gap:.3g}.")
+
+
+def _isolates_divergence(make_engine: MakeEngine, tolerance: float) -> None:
     model = mujoco.MjModel.from_xml_string(_DIVERGES)
-    controls = np.zeros((3, 40, 1))
-    controls[1, 20:] = 1e6
-    states = np.stack([_state(model)] * 3)
-    value, fault = _run(make_engine(model, 3), states, controls, (40,))
-    bad = _invalid(fault)
-    _require(not bad[1, :20].any(), "Samples before the divergence were distrusted.")
-    _require(bool(bad[1, 22:].all()), "A diverged lane must stay distrusted to its end.")
-    _require(not bad[[0, 2]].any(), "A lane beside a diverged one was distrusted.")
-    _require(not value[[0, 2]].any(), "A lane beside a diverged one has moved.")
-    controls[1], controls[1, -1] = 0.0, 1e6
-    _, fault = _run(make_engine(model, 3), states, controls, (40,))
-    _require(bool(_invalid(fault)[1, -1]), "A divergence in the last substep was not reported.")
+    engine, single, bad, at = make_engine(model, _SOME), make_engine(model, 1), 1, 20
+    controls = np.zeros((_SOME, _STEPS, 1))
+    controls[bad, at:] = 1e6
+    states = np.stack([_state(model)] * _SOME)
+    value, fault = _run(engine, states, controls)
+    distrusted = _invalid(fault)
+    _require(not distrusted[bad, :at].any(), "Samples before the divergence were distrusted.")
+    _require(bool(distrusted[bad, at + 2 :].all()), "A diverged lane must stay distrusted to its end.")
+    _unhurt(value, fault, np.zeros_like(value), bad, "diverged", tolerance)
+    _require(single.nlane == 1, f"An engine of 1 lane has {single.nlane}.")
+    _require(single.info == engine.info, f"Engines of one kind describe themselves as {engine.info}, {single.info}.")
+    alone, fault = _run(single, states[bad : bad + 1], controls[bad : bad + 1])
+    agree = _gap(alone[0, :at], value[bad, :at]) <= tolerance and np.array_equal(_invalid(fault[0]), distrusted[bad])
+    _require(agree, "An engine of 1 lane and a lane of 5 disagree about a divergence.")
+    controls[bad], controls[bad, -1] = 0.0, 1e6
+    _, fault = _run(engine, states, controls)
+    _require(bool(_invalid(fault)[bad, -1]), "A divergence in the last substep was not reported.")
 
 
-def _reports_overflow(make_engine: MakeEngine) -> None:
+def _reports_overflow(make_engine: MakeEngine, tolerance: float) -> None:
+    def high(data: Any) -> None:
+        data.qpos[2::7] = 5.0
+
     model = mujoco.MjModel.from_xml_string(_OVERFLOWS)
-    _, fault = _run(make_engine(model, 1), _state(model)[None], np.zeros((1, 20, 0)), (20,))
-    _require(bool(_invalid(fault).any()), "Contacts that did not fit the memory were dropped without a fault.")
+    engine, bad = make_engine(model, _SOME), 2
+    states, controls = np.stack([_state(model, high)] * _SOME), np.zeros((_SOME, _STEPS, 0))
+    clean, fault = _run(engine, states, controls)
+    _require(not _invalid(fault).any(), "Falling balls, which need no memory for contacts, were distrusted.")
+    crowded = states.copy()
+    crowded[bad] = _state(model)
+    value, fault = _run(engine, crowded, controls)
+    distrusted = _invalid(fault[bad])
+    carried = (np.abs(value[bad, :, 2::3] - 0.05) <= 1e-3).all(axis=1)  # heights, m
+    _require(bool((distrusted | carried).all()), "Contacts that did not fit the memory were dropped without a fault.")
+    after = np.logical_or.accumulate(distrusted)
+    _require(np.array_equal(distrusted, after), "A lane that overflowed must stay distrusted to its end.")
+    _unhurt(value, fault, clean, bad, "overflowed", tolerance)
+    _, fault = _run(engine, states, controls)
+    _require(not _invalid(fault).any(), "A lane stays distrusted for an overflow before it was loaded.")
 
 
 # Verifiers and tasks

@@ -1,19 +1,17 @@
 """N plans in, N physics verdicts out."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
+from worldverify.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
 from worldverify.verifier import Margins, Scope
-
-On = Literal["auto", "cpu", "gpu"]
-ENGINES = ("mujoco",)
 
 
 def verify(
@@ -42,26 +40,18 @@ def verify(
     physics steps done. format: what the candidates mean that do not say it themselves: the name of a preset
     (`worldverify.presets`) or an ActionSpec.
 
+    on: "cpu" is MuJoCo C; "gpu" is MJX, and refused where there is no GPU; "auto" takes what was measured to be faster
+    for this task and number of plans, the CPU where there is no GPU. engine, impl: for tests and experts, "mujoco", or
+    "mjx" with impl "warp" or "jax", which also run on a CPU (on="cpu"). MJX computes in float32: what its guard band
+    cannot settle is judged again by MuJoCo C, and says so among its warnings.
+
     Raises ValueError for an unknown task, option or format, for a format that needs statistics, for a state of the
-    wrong shape, and for on="gpu", which this version cannot do.
+    wrong shape, for an engine that cannot run here or cannot simulate the scene.
     """
-    check_engine_choice(on, engine, impl)
-    verifier = LocalVerifier(threads=threads)
+    verifier = LocalVerifier(threads=threads, backend=backend_of(on, engine, impl))
     try:
         return verifier.verify(
             task, plans, seed=seed, state=state, scope=scope, margins=margins, watch=watch, format=format
         )
     finally:
         verifier.close()
-
-
-def check_engine_choice(on: str, engine: str | None, impl: str | None) -> None:
-    """Refuse what this version cannot run, rather than run something else."""
-    if on not in ("auto", "cpu", "gpu"):
-        raise ValueError(f"on must be 'auto', 'cpu' or 'gpu'; got {on!r}.")
-    if on == "gpu":
-        raise ValueError("This version has no GPU engine: use on='cpu' or on='auto'.")
-    if engine not in (None, *ENGINES):
-        raise ValueError(f"No engine {engine!r} in this version. Engines: {', '.join(ENGINES)}.")
-    if impl not in (None, "c"):
-        raise ValueError(f"The engine 'mujoco' has the implementation 'c' only; got {impl!r}.")

@@ -13,7 +13,7 @@ from worldverify.cost import Cost
 from worldverify.describe import describe
 from worldverify.identity import sha256
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
-from worldverify.physics import Physics
+from worldverify.physics import INFO
 from worldverify.reasons import fail_reason, quantity
 from worldverify.refusal import Refusal
 from worldverify.registry import load
@@ -208,7 +208,7 @@ def _verdict(
         else:
             reason = f"Undecided: {'; '.join(doubts)}." if doubts else _open_reason(finding, said)
     reward, valid = reward_of(status, cause, margins.values(), task.reward_min)
-    info = Physics.info()
+    info = INFO
     return Verdict(
         id=id,
         task=task.name,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.kernels.mujoco_cpu import quiet
-from worldverify.kernels.tunnelling import half_extent
+from worldverify.kernels.sweep import half_extent
 from worldverify.rollouts.states import Prediction
 from worldverify.scene import STATE, geom_label
 

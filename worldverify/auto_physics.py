@@ -1,0 +1,143 @@
+"""Jobs on the CPU or on the GPU, call by call, as measured here: `on="auto"` on a machine that has a GPU."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.backend import Backend, DeviceLost, EngineRefused
+from worldverify.band import load_band
+from worldverify.device import find_gpu, gpu_refusal
+from worldverify.judge import Finding
+from worldverify.kernels.engine import EngineInfo
+from worldverify.kernels.mujoco_cpu import usable_cpus
+from worldverify.physics import Job, MujocoPhysics, Outcome, Physics, last_samples
+from worldverify.placement import (
+    Placement,
+    bucket_of,
+    calibration_name,
+    choose,
+    load_calibration,
+    save_calibration,
+)
+from worldverify.task import Task
+
+Floats = NDArray[np.float64]
+
+
+class AutoPhysics:
+    """MuJoCo C, or MJX on the GPU where that was measured to be faster and its guard band is known."""
+
+    def __init__(
+        self,
+        exact: MujocoPhysics,
+        *,
+        gpu: Callable[[], Physics] | None = None,
+        no_gpu: Callable[[], str | None] = gpu_refusal,
+        threads: int | None = None,
+    ) -> None:
+        """`gpu` makes the physics of the device when it is first needed; `no_gpu` says why it cannot be used, if so."""
+        self._exact, self._threads = exact, threads or usable_cpus()
+        self._make, self._refusal = gpu or self._device, no_gpu
+        self._gpu: Physics | None = None
+        self._fault: str | None = None  # why the GPU is not used any more
+        self._unsupported: dict[str, str] = {}  # digest of a scene -> why not for it
+        self._compiled: dict[str, set[int]] = {}  # digest of a scene -> buckets that were run on the GPU
+        self._forgone: dict[str, float] = {}
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._exact.info
+
+    def close(self) -> None:
+        self._exact.close()
+        if self._gpu is not None:
+            self._gpu.close()
+
+    def check(self, task: Task) -> None:
+        pass  # what the GPU cannot simulate, MuJoCo C can
+
+    def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
+        return self._exact.findings(job, states, controls)
+
+    def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        scene, plans, samples = job.task.scene.digest, len(controls), int(last_samples(job, controls).max())
+        name = calibration_name(scene, find_gpu().name, self._threads)
+        known = load_calibration(name)
+        placement = choose(
+            known,
+            plans,
+            samples,
+            threads=self._threads,
+            no_gpu=self._no_gpu(job),
+            compiled=self._compiled.get(scene, set()),
+            forgone_s=self._forgone.get(scene, 0.0),
+        )
+        self._forgone[scene] = self._forgone.get(scene, 0.0) + placement.forgone_s
+        if placement.unknown == ("gpu",):
+            placement = Placement("gpu", "gpu: not measured yet for this scene, so it is tried.")
+        if placement.device == "gpu":
+            try:
+                outcomes, seconds, compile_s = self._on_gpu(job, states, controls)
+                known = known.with_call("gpu", plans, samples, seconds, compile_s=compile_s)
+                save_calibration(name, known)
+                return _told(outcomes, placement.why)
+            except DeviceLost as error:
+                self._fault = f"{error} It is not used any more in this process."
+                placement = Placement("cpu", f"cpu: {self._fault}")
+        clock = time.perf_counter()
+        outcomes = self._exact.run(job, states, controls)
+        if self._fault is None:
+            save_calibration(name, known.with_call("cpu", plans, samples, time.perf_counter() - clock))
+        return _told(outcomes, placement.why)
+
+    def _on_gpu(
+        self, job: Job, states: Floats, controls: Sequence[Floats]
+    ) -> tuple[list[Outcome], float, float | None]:
+        """(outcomes, seconds of a warm call, seconds to compile if this was the first of its size)."""
+        assert self._gpu is not None
+        seen = self._compiled.setdefault(job.task.scene.digest, set())
+        bucket, clock = bucket_of(len(controls)), time.perf_counter()
+        outcomes = self._gpu.run(job, states, controls)
+        spent = time.perf_counter() - clock
+        if bucket in seen:
+            return outcomes, spent, None
+        seen.add(bucket)
+        clock = time.perf_counter()
+        self._gpu.run(job, states, controls)  # once: what a batch of this size costs when nothing is compiled any more
+        warm = time.perf_counter() - clock
+        return outcomes, warm, max(spent - warm, 0.0)
+
+    def _no_gpu(self, job: Job) -> str | None:
+        """Why MuJoCo C must judge this job, as a sentence."""
+        task = job.task
+        if self._gpu is None and self._fault is None:
+            self._fault = self._refusal()
+            try:
+                self._gpu = self._make() if self._fault is None else None
+            except (EngineRefused, ImportError) as error:
+                self._fault = str(error)
+        if self._gpu is None or self._fault is not None:
+            return self._fault
+        if task.scene.digest not in self._unsupported:
+            try:
+                self._gpu.check(task)
+                self._unsupported[task.scene.digest] = ""
+            except EngineRefused as error:
+                self._unsupported[task.scene.digest] = str(error)
+        if self._unsupported[task.scene.digest]:
+            return self._unsupported[task.scene.digest]
+        if load_band(task, self._gpu.info) is None:
+            return f"there is no usable parity report for this task; worldverify parity {task.name} --on gpu makes one."
+        return None
+
+    def _device(self) -> Physics:
+        from worldverify.device_physics import DevicePhysics
+
+        return DevicePhysics(Backend("mjx", "warp", "gpu"), self._exact)
+
+
+def _told(outcomes: list[Outcome], why: str) -> list[Outcome]:
+    return [replace(o, placement=why) for o in outcomes]

@@ -1,0 +1,249 @@
+"""Jobs on MJX in float32; what float32 cannot settle is judged again by MuJoCo C."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.backend import Backend, DeviceLost, EngineRefused
+from worldverify.band import Band, depth, load_band
+from worldverify.caches import use_kernel_caches
+from worldverify.judge import Finding, findings_of, question_of
+from worldverify.kernels.engine import EngineInfo, Fault
+from worldverify.physics import CAPPED_SHARE, Job, MujocoPhysics, Outcome, judged, last_samples, simulated
+from worldverify.scene import Scene
+from worldverify.selftest import require_backend
+from worldverify.task import Task
+
+if TYPE_CHECKING:
+    from worldverify.kernels.mjx_engine import MjxEngine
+    from worldverify.kernels.mjx_room import Room
+
+Floats = NDArray[np.float64]
+
+_MOST_KEPT = 8  # engines: each holds its programs and its buffers
+
+MORE_ROOM = 4  # times the buffers, for lanes that overflowed
+CHUNK = 256  # physics steps an engine call where the evidence itself is needed
+
+
+@dataclass
+class _Kept:
+    """An engine with the scene that it is for; the scene is kept so that its id stays its own."""
+
+    scene: Scene
+    engine: "MjxEngine"
+    sized: bool = False  # its buffers were chosen for plans of this scene
+    cold: bool = True  # no call has ended yet
+
+
+class DevicePhysics:
+    """MJX on one device. Verdicts that stand are its own; the others are those of `exact`, MuJoCo C."""
+
+    def __init__(self, backend: Backend, exact: MujocoPhysics) -> None:
+        """Raises SelfTestFailed if this device gets known answers wrong."""
+        use_kernel_caches()
+        from worldverify.kernels.mjx_engine import MjxEngine
+
+        self._backend, self._exact, self._make = backend, exact, MjxEngine
+        self._kept: OrderedDict[tuple[int, bool], _Kept] = OrderedDict()
+        self._lanes: int | None = None  # a call of at most this many fits the device's memory, if that was ever short
+        require_backend(backend)
+
+    @property
+    def info(self) -> EngineInfo:
+        from worldverify.kernels.mjx_model import versions
+
+        backend = self._backend
+        return EngineInfo(backend.engine, backend.impl, backend.device, "float32", versions(backend.impl))
+
+    def close(self) -> None:
+        self._kept.clear()
+        self._exact.close()
+
+    def check(self, task: Task) -> None:
+        """Raises UnsupportedScene for a task that this implementation cannot simulate."""
+        self._kept_for(task, roomy=False)
+
+    def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
+        return [o.finding for o in self._found(job, states, controls, roomy=False)]
+
+    def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        try:
+            return self._run(job, states, controls)
+        except EngineRefused:
+            raise
+        except Exception:
+            self._kept.clear()  # a fresh engine and fresh buffers: what was wrong may have been in them
+        try:
+            return self._run(job, states, controls)
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise DeviceLost(f"{self._backend.name} failed twice on the {self._backend.device} ({said}).") from error
+
+    def _run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        outcomes = self._found(job, states, controls, roomy=False)
+        full = [i for i, o in enumerate(outcomes) if o.finding.fault & Fault.OVERFLOW]
+        if full and self._backend.impl == "warp":
+            again = self._found(job, states[full], [controls[i] for i in full], roomy=True)
+            for i, outcome in zip(full, again, strict=True):
+                note = f"Simulated again with {MORE_ROOM} times the buffers."
+                outcomes[i] = _added(outcome, outcomes[i], note)
+        band = load_band(job.task, self.info)
+        why = [self._doubt(job, outcome, band) for outcome in outcomes]
+        rows = [i for i, doubt in enumerate(why) if doubt is not None]
+        if rows:
+            exact = self._exact.run(job, states[rows], [controls[i] for i in rows])
+            for i, outcome in zip(rows, exact, strict=True):
+                outcomes[i] = _added(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
+        return outcomes
+
+    def _doubt(self, job: Job, outcome: Outcome, band: Band | None) -> str | None:
+        """Why a finding does not stand, as a sentence; None if it does."""
+        finding, name = outcome.finding, self._backend.name
+        if finding.status == "INVALID":
+            what = "suspects that an object was passed through" if finding.fault & Fault.SUSPECT else "distrusts itself"
+            return f"{name} {what} at {(finding.untrusted or 0) * job.task.timestep:.3f} s."
+        if finding.status == "INCONCLUSIVE":
+            return f"{name} leaves it undecided."
+        upto = finding.decided or 0
+        if finding.capped > CAPPED_SHARE * (upto + 1):
+            return f"the solver of {name} often stopped at its iteration limit."
+        if band is None:
+            return (
+                f"there is no usable parity report for {job.task.name} on {name} here; "
+                f"worldverify parity {job.task.name} --engine {name} makes one."
+            )
+        final = finding.final or {}
+        near = depth(finding.status, {n: final[n] for n, m in finding.margins.items() if m.guard})
+        if near < band.width:
+            return f"{near:.2g} margin scales lie inside the guard band of {name}, {band.width:.2g}."
+        return None
+
+    # On the device
+
+    def _found(self, job: Job, states: Floats, controls: Sequence[Floats], *, roomy: bool) -> list[Outcome]:
+        """Outcomes of plans, in calls that fit the device's memory."""
+        done: list[Outcome] = []
+        while len(done) < len(controls):
+            first, most = len(done), self._lanes or len(controls)
+            part = slice(first, min(first + most, len(controls)))
+            try:
+                done += self._call(job, states[part], list(controls[part]), roomy)
+            except Exception as error:
+                lanes = part.stop - part.start
+                if not _out_of_memory(error) or lanes == 1:
+                    raise
+                self._lanes = -(-lanes // 2)
+        if self._lanes is not None and len(controls) > self._lanes:
+            note = f"The memory of the device is short: judged in batches of {self._lanes}."
+            done = [replace(o, warnings=(*o.warnings, note)) for o in done]
+        return done
+
+    def _call(self, job: Job, states: Floats, controls: Sequence[Floats], roomy: bool) -> list[Outcome]:
+        kept = self._engine(job, states, controls, roomy)
+        clock = time.perf_counter()
+        samples = last_samples(job, controls)
+        if job.history is None and (samples == samples[0]).all():
+            findings = self._folded(job, kept.engine, states, controls, int(samples[0]))
+        else:
+            # What an episode showed before lies on the host, so the rest of its evidence comes there too; and chunks
+            # of different lengths would be as many programs.
+            kept.engine.resize(len(controls))
+            findings = judged(job, simulated(job, kept.engine, states, controls, CHUNK), final=True)
+        spent = time.perf_counter() - clock if self._backend.device == "gpu" else 0.0
+        cold, kept.cold = kept.cold, False
+        each = spent / len(controls)
+        return [Outcome(f, None, int(samples.max()), 0, cold, info=self.info, device_s=each) for f in findings]
+
+    def _folded(
+        self, job: Job, engine: "MjxEngine", states: Floats, controls: Sequence[Floats], last: int
+    ) -> list[Finding]:
+        """Findings of plans of one length, whose evidence never leaves the device."""
+        task, bound = job.task, job.task.scene.bound
+        scales = tuple(atom.scale for atom in bound.atoms)
+        known = min(last, task.samples)
+        question = question_of(bound, known, task.samples, chunk=job.chunk, full=job.full, final=True)
+        decided = engine.find(
+            states,
+            _stacked(controls),
+            substeps=task.substeps,
+            samples=known,
+            expressions=bound.expressions,
+            scales=scales,
+            question=question,
+        )
+        job.told(known * len(controls))
+        return findings_of(bound, question, decided, _bounds_in_si(decided, np.array(scales)), known)
+
+    def _engine(self, job: Job, states: Floats, controls: Sequence[Floats], roomy: bool) -> _Kept:
+        kept = self._kept_for(job.task, roomy)
+        if self._backend.impl == "warp" and not kept.sized:
+            kept.engine.room = self._room(job, states, controls, roomy)
+            kept.sized = True
+        return kept
+
+    def _kept_for(self, task: Task, roomy: bool) -> _Kept:
+        from worldverify.kernels.mjx_model import Unsupported
+
+        key = (id(task.scene), roomy)
+        if key not in self._kept:
+            try:
+                engine = self._make(task.scene.model, 1, impl=self._backend.impl, device=self._backend.device)
+            except Unsupported as error:
+                raise UnsupportedScene(f"{task.name} cannot run on {self._backend.name}. {error}") from None
+            self._kept[key] = _Kept(task.scene, engine)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def _room(self, job: Job, states: Floats, controls: Sequence[Floats], roomy: bool) -> "Room":
+        """Buffers for plans like these, or more than those that overflowed."""
+        from worldverify.kernels.mjx_room import room_for
+
+        plain = self._kept.get((id(job.task.scene), False))
+        if roomy and plain is not None and plain.engine.room is not None:
+            return plain.engine.room.times(MORE_ROOM)
+        task = job.task
+        held = _stacked(controls)
+        periods = np.minimum(np.arange(task.samples) // task.substeps, held.shape[1] - 1)
+        return room_for(task.scene.model, states, held[:, periods])
+
+
+class UnsupportedScene(EngineRefused):
+    """An engine cannot simulate this scene; the sentence says what in it, and what would work."""
+
+
+def _stacked(controls: Sequence[Floats]) -> Floats:
+    """(B, T, nu) controls of different lengths, the last one of each held."""
+    longest = max(len(u) for u in controls)
+    return np.stack([u[np.minimum(np.arange(longest), len(u) - 1)] for u in controls])
+
+
+def _bounds_in_si(decided: Any, scales: Floats) -> Floats:
+    """(B, C, 2) bounds in the SI unit of the atom that set them; NaN where they are infinite."""
+    atom = decided.source[..., 0]
+    relative = np.stack([decided.low, decided.high], axis=-1).astype(np.float64)
+    return np.where(atom >= 0, relative * scales[atom], np.nan)
+
+
+def _added(outcome: Outcome, before: Outcome, note: str) -> Outcome:
+    """An outcome with what was spent before it, and why it was found again."""
+    return replace(
+        outcome,
+        steps=outcome.steps + before.steps,
+        device_s=outcome.device_s + before.device_s,
+        cold=outcome.cold or before.cold,
+        warnings=(*before.warnings, *outcome.warnings, note),
+    )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    said = str(error)
+    return "RESOURCE_EXHAUSTED" in said or "out of memory" in said.lower()
