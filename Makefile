@@ -13,7 +13,7 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines check lint types format clean
+.PHONY: demo test test-engines check lint types format gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
@@ -38,8 +38,13 @@ format: $(VENV)/ready-to-test
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+# Self-test, parity and the benchmark, into one folder; on CPU devices, with little work, where there is no GPU.
+OUT ?= gpu-report
+gpu: $(VENV)/ready-for-gpu
+	@$(PY) -m worldverify.bench.suite $(OUT)
+
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-cache build dist *.egg-info worldverify-report
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-cache build dist *.egg-info worldverify-report gpu-report
 
 # Debian and Ubuntu keep ensurepip in a package of its own, and their pip installs only into a given folder.
 $(VENV)/made-for:
@@ -63,4 +68,13 @@ $(VENV)/ready-to-run: $(VENV)/made-for pyproject.toml constraints.txt
 $(VENV)/ready-to-test: $(VENV)/ready-to-run
 	@echo "Installing the test tools into $(VENV) ..."
 	@$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# JAX's plugin for CUDA is large, and of no use without a driver. CUDA=12 for a driver older than 580.
+CUDA ?= 13
+$(VENV)/ready-for-gpu: $(VENV)/ready-to-run
+	@echo "Installing the GPU engines into $(VENV) ..."
+	@$(PIP) --no-build-isolation -e '.[warp]'
+	@$(PIP) mujoco-warp || echo "Without mujoco-warp, which is only measured: its row is left out." >&2
+	@test ! -e /proc/driver/nvidia/version || $(PIP) 'jax[cuda$(CUDA)]'
 	@touch $@

@@ -4,21 +4,19 @@ python examples/bench_cpu.py [--json FILE]: three measurements in one run, each 
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 from mujoco import batch
 
 import worldverify as wv
+from worldverify.bench.clocks import spread, timed
+from worldverify.bench.facts import loads, machine
 from worldverify.compile import compile_for
 from worldverify.envs.parts import cube, scene_spec, table
 from worldverify.kernels.mujoco_cpu import MujocoEngine, usable_cpus
@@ -102,7 +100,7 @@ def against_bare_rollout(task: wv.Task, controls: list[Any], repeats: int) -> di
         "threads": threads,
         "steps_per_s": spread(rate),
         "ratio_to_bare": spread(ratios),
-        "contacts": contacts(task, controls[0]),
+        **loads(task, np.stack(controls)),
         "nv": int(plain.nv),
         "timestep_s": float(plain.opt.timestep),
         "target": "ratio >= 0.90",
@@ -117,39 +115,6 @@ def candidates(task: wv.Task, controls: list[Any], repeats: int) -> dict[str, An
     walls = [timed(lambda: verifier.verify(task, plans, state=state, scope="chunk")) for _ in range(repeats)]
     statuses = [v.status for v in verifier.verify(task, plans, state=state, scope="chunk")]
     return {"wall_s": spread(walls), "passes": statuses.count("PASS"), "plans": len(plans), "target": "p50 <= 0.2 s"}
-
-
-def contacts(task: wv.Task, control: Any) -> dict[str, float]:
-    """Contacts of one plan, over its physics steps."""
-    one = batch.Batch(task.scene.model, 1, 1)
-    one.state[:] = task.start(0)
-    held = np.repeat(control, task.substeps, axis=0)[None]
-    count = one.rollout(task.samples, held, mujoco.mjtState.mjSTATE_CTRL, record=["ncon"])["ncon"]
-    return {"mean": float(count.mean()), "p95": float(np.percentile(count, 95))}
-
-
-def timed(run: Any) -> float:
-    clock = time.perf_counter()
-    run()
-    return time.perf_counter() - clock
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {"p50": float(np.median(values)), "min": min(values), "max": max(values), "n": len(values)}
-
-
-def machine() -> dict[str, Any]:
-    names = ("mujoco", "numpy", "gymnasium")
-    cpu = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "python": platform.python_version(),
-        "cpu": cpu[0] if cpu else platform.processor(),
-        "usable_cpus": usable_cpus(),
-        "load_1m_before": os.getloadavg()[0],
-        "versions": {"worldverify": wv.__version__, **{n: importlib.metadata.version(n) for n in names}},
-    }
 
 
 def print_table(result: dict[str, Any]) -> None:

@@ -46,8 +46,8 @@ def in_the_rooms(root: Path) -> dict[str, Path]:
         for file in (root / folder).rglob("*"):
             place = file.relative_to(root / folder)
             linked = folder == "worldverify" and place.parts[0] in ROOMS
-            asset = folder == "envs" and place.parts[0] == "assets"
-            if file.is_file() and not linked and (asset or file.suffix == ".py" or file.name == "py.typed"):
+            data = place.parts[0] == "assets" if folder == "envs" else file.name in ("py.typed", "measured.json")
+            if file.is_file() and not linked and (data or file.suffix == ".py"):
                 files[f"{package}/{place.as_posix()}"] = file
     return files
 

@@ -59,6 +59,9 @@ class AutoPhysics:
     def check(self, task: Task) -> None:
         pass  # what the GPU cannot simulate, MuJoCo C can
 
+    def most(self, task: Task) -> int:
+        return self._exact.most(task) if self._gpu is None else self._gpu.most(task)
+
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
         return self._exact.findings(job, states, controls)
 
@@ -87,8 +90,12 @@ class AutoPhysics:
             except DeviceLost as error:
                 self._fault = f"{error} It is not used any more in this process."
                 placement = Placement("cpu", f"cpu: {self._fault}")
-        clock = time.perf_counter()
-        outcomes = self._exact.run(job, states, controls)
+        clock, most = time.perf_counter(), self._exact.most(job.task)
+        outcomes = [
+            outcome
+            for first in range(0, plans, most)
+            for outcome in self._exact.run(job, states[first : first + most], controls[first : first + most])
+        ]
         if self._fault is None:
             save_calibration(name, known.with_call("cpu", plans, samples, time.perf_counter() - clock))
         return _told(outcomes, placement.why)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from worldverify.bench.command import add_bench
 from worldverify.parity.command import add_parity
 from worldverify.proposing.command import add_propose
 from worldverify.usage import UsageError, import_fault
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         _add_decode,
         _add_verify,
         add_propose,
+        add_bench,
         add_parity,
         _add_replay,
         _add_doctor,

@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 
 _MOST_KEPT = 8  # engines: each holds its programs and its buffers
 
+MOST_LANES = 32768  # of a call: throughput falls beyond, where lanes no longer fit the caches
+DEVICE_BYTES = 4 * 2**30  # of margins on the device
+
 MORE_ROOM = 4  # times the buffers, for lanes that overflowed
 CHUNK = 256  # physics steps an engine call where the evidence itself is needed
 
@@ -69,6 +72,11 @@ class DevicePhysics:
         """Raises UnsupportedScene for a task that this implementation cannot simulate."""
         self._kept_for(task, roomy=False)
 
+    def most(self, task: Task) -> int:
+        # Only margins and faults are kept of a sample, and they stay on the device: float32 and int32.
+        sample = 4 * (len(task.scene.bound.atoms) + 1)
+        return max(1, min(MOST_LANES, DEVICE_BYTES // (sample * (task.samples + 1))))
+
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
         return [o.finding for o in self._found(job, states, controls, roomy=False)]
 
@@ -97,7 +105,12 @@ class DevicePhysics:
         why = [self._doubt(job, outcome, band) for outcome in outcomes]
         rows = [i for i, doubt in enumerate(why) if doubt is not None]
         if rows:
-            exact = self._exact.run(job, states[rows], [controls[i] for i in rows])
+            most = self._exact.most(job.task)
+            exact = [
+                outcome
+                for part in (rows[first : first + most] for first in range(0, len(rows), most))
+                for outcome in self._exact.run(job, states[part], [controls[i] for i in part])
+            ]
             for i, outcome in zip(rows, exact, strict=True):
                 outcomes[i] = _added(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
         return outcomes

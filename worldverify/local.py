@@ -30,9 +30,6 @@ from worldverify.version import VERSION
 Floats = NDArray[np.float64]
 Watch = Callable[[int, int], None]  # (substeps done, substeps in all)
 
-# Evidence of one block of plans stays below this, so that a large batch does not need a large machine.
-BLOCK_BYTES = 128 * 2**20
-
 
 class LocalVerifier:
     """A Verifier in this process. It keeps engines between calls; the verdicts do not depend on that."""
@@ -115,7 +112,7 @@ class LocalVerifier:
         """Simulate what compiled, block by block. A block whose engine fails loses no other."""
         results: dict[int, Outcome | Refusal] = {i: c for i, c in enumerate(compiled) if isinstance(c, Refusal)}
         work = [(i, c) for i, c in enumerate(compiled) if not isinstance(c, Refusal)]
-        block = max(1, BLOCK_BYTES // (8 * max(1, task.scene.model.nsensordata) * (task.samples + 1)))
+        block = physics.most(task)
         total, done = task.samples * len(work), 0
 
         def told(steps: int) -> None:

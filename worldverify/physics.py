@@ -24,6 +24,9 @@ INFO = EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
 CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
 
+# Evidence of one call stays below this, so that a large batch does not need a large machine.
+BLOCK_BYTES = 128 * 2**20
+
 _KEPT_ENGINES = 8
 
 
@@ -64,6 +67,12 @@ def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Float
     return replace(trace, last=ends)
 
 
+def evidence_block(task: Task) -> int:
+    """How many plans' evidence is held at once."""
+    columns = max(1, int(task.scene.model.nsensordata))
+    return max(1, BLOCK_BYTES // (8 * columns * (task.samples + 1)))
+
+
 def last_samples(job: Job, controls: Sequence[Floats]) -> NDArray[np.int64]:
     """(B,) the last sample that belongs to each plan."""
     return np.array([len(u) * job.task.substeps if job.chunk else job.task.samples for u in controls])
@@ -86,6 +95,10 @@ class Physics(Protocol):
 
     def check(self, task: Task) -> None:
         """Raises ValueError, with a sentence, for a task whose scene the engine cannot simulate."""
+        ...
+
+    def most(self, task: Task) -> int:
+        """How many plans of a task one call of `run` takes."""
         ...
 
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
@@ -114,6 +127,9 @@ class MujocoPhysics:
 
     def check(self, task: Task) -> None:
         pass  # the scene was compiled by it
+
+    def most(self, task: Task) -> int:
+        return evidence_block(task)
 
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
         engine, _ = self._engine(job.task.scene, len(controls))

@@ -11,8 +11,7 @@ from worldverify.backend import Backend, make_engine, physics_on
 from worldverify.judge import Finding, judge
 from worldverify.kernels.engine import Engine, EngineInfo
 from worldverify.kernels.mujoco_cpu import MujocoEngine
-from worldverify.local import BLOCK_BYTES
-from worldverify.physics import INFO, Job
+from worldverify.physics import INFO, Job, evidence_block
 from worldverify.simulate import CHUNK, simulate
 from worldverify.task import Task
 
@@ -40,7 +39,7 @@ def of_engine(name: str, make_engine: MakeEngine, info: EngineInfo) -> Contender
     """An engine whose evidence comes to this side and is folded here."""
 
     def find(task: Task, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
-        block = max(1, BLOCK_BYTES // (8 * max(1, task.scene.model.nsensordata) * (task.samples + 1)))
+        block = evidence_block(task)
         findings: list[Finding] = []
         for first in range(0, len(controls), block):
             rows = slice(first, first + block)
