@@ -1,7 +1,8 @@
 """MJX in float32, on a GPU or on the CPU devices of JAX and Warp: an Engine, and a whole judgement on the device."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -23,7 +24,9 @@ Ints = NDArray[np.int64]
 Array = Any
 
 FEWEST_LANES = 8  # of a bucket: below it every program would be compiled for its own number of lanes
-RESIDUAL = 1e-2  # relative force imbalance that float32 explains
+# Relative force imbalance that float32 explains: over 752 states of three arm scenes Warp leaves 2e-7 in the middle and
+# 1.8e-3 at most, while the wrong answers that this check is for leave 0.2 and more.
+RESIDUAL = 1e-2
 
 
 class MjxEngine:
@@ -214,29 +217,20 @@ class MjxEngine:
 
         return program
 
-    def _settings(self) -> Any:
-        """JAX as this engine needs it, whatever the rest of the process has chosen."""
-        return _Settings(self._device)
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """JAX as this engine needs it, whatever the process has chosen: float32 without TF32, dtypes never mixed.
 
-
-class _Settings:
-    """float32 without TF32, on one device; MJX's own code mixes dtypes."""
-
-    def __init__(self, device: Any) -> None:
-        self._contexts = (
+        MJX's own JAX code mixes them.
+        """
+        promotion = "strict" if self._impl == "warp" else "standard"
+        with (
             jax.enable_x64(False),
             jax.default_matmul_precision("highest"),
-            jax.numpy_dtype_promotion("standard"),
-            jax.default_device(device),
-        )
-
-    def __enter__(self) -> None:
-        for context in self._contexts:
-            context.__enter__()
-
-    def __exit__(self, *raised: Any) -> None:
-        for context in reversed(self._contexts):
-            context.__exit__(*raised)
+            jax.numpy_dtype_promotion(promotion),
+            jax.default_device(self._device),
+        ):
+            yield
 
 
 def _bucket(n: int) -> int:
