@@ -24,14 +24,14 @@ _MALFORMED = (
 )
 
 
-def variations(task: Task, n: int, seed: int = 0, *, invalid: float = 0.0) -> list[dict[str, object]]:
+def variations(task: Task, n: int, seed: int = 0, *, invalid: float = 0.0, start: int = 0) -> list[dict[str, object]]:
     """n lines of a plans file: the controls of `controls`, of which the share `invalid` is malformed instead.
 
     The actions of a line are an array (T, nu) as admission takes it; `.tolist()` makes it JSON.
     """
     count = np.floor(np.arange(n + 1) * invalid + 1e-9).astype(int).tolist()  # malformed lines before each
     lines: list[dict[str, object]] = []
-    for i, u in enumerate(controls(task, n, seed)):
+    for i, u in enumerate(controls(task, n, seed, start=start)):
         id = f"{task.name}:{seed}:{i}"
         if count[i + 1] > count[i]:
             lines.append({"id": id, "text": _MALFORMED[count[i] % len(_MALFORMED)]})
@@ -51,14 +51,15 @@ def alike(task: Task, n: int, seed: int = 0) -> list[dict[str, object]]:
     return lines
 
 
-def controls(task: Task, n: int, seed: int = 0) -> Floats:
+def controls(task: Task, n: int, seed: int = 0, *, start: int = 0) -> Floats:
     """(n, T, nu) controls to the horizon, each the task's good and bad plans changed in its own way.
 
     A plan is a mixture of two of them, played faster or slower, held from some moment on, with smooth noise of a size
     drawn from a wide range: the least changes nothing, the greatest breaks everything, so that failures come at all
-    times. The plans are compiled once, from the start of seed 0. Plan i depends on the task, `seed` and i alone.
+    times. The plans are compiled once, from the start of seed `start`. Plan i depends on the task, `seed`, `start` and
+    i alone.
     """
-    bases, spread, low, high = _bases(task)
+    bases, spread, low, high = _bases(task, start)
     made = np.empty((n, *bases.shape[1:]))
     for first in range(0, n, BLOCK):
         generator = np.random.default_rng([seed, first // BLOCK])
@@ -67,12 +68,12 @@ def controls(task: Task, n: int, seed: int = 0) -> Floats:
     return made
 
 
-def _bases(task: Task) -> tuple[Floats, Floats, Floats, Floats]:
+def _bases(task: Task, start: int = 0) -> tuple[Floats, Floats, Floats, Floats]:
     """Controls (P, T, nu) of the good plan and the bad ones, the spread (nu,) of each control, and its range."""
     plans = [plan for plan in (task.good, *task.bad.values()) if plan is not None]
     if not plans:
         raise ValueError(f"{task.name} has no good plan and no bad ones, so there is nothing to vary: give it one.")
-    starts = np.broadcast_to(task.start(0), (len(plans), task.scene.nstate))
+    starts = np.broadcast_to(task.start(start), (len(plans), task.scene.nstate))
     compiled = [one.controls for one in compile_for(task, starts, plans) if isinstance(one, Compiled)]
     bases = np.stack([_held(u, task.steps) for u in compiled])
     model = task.scene.model

@@ -17,37 +17,45 @@ from worldverify.variations import variations
 Floats = NDArray[np.float64]
 
 
+STARTS = 8  # of a task that a drawn crowd begins from, the seeds 0 to 7
+
+
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """B plans that reach the physics, from one start."""
+    """B plans that reach the physics."""
 
     plans: tuple[Plan, ...]  # as admitted
     controls: tuple[Floats, ...]  # (T_b, nu) each
-    state: Floats  # (nstate,) that all of them start from
+    seeds: tuple[int, ...]  # the start of each
+    states: Floats  # (B, nstate) that they start from
     refused: int  # candidates that no engine is asked about
-
-    @property
-    def states(self) -> Floats:
-        """(B, nstate)"""
-        return np.broadcast_to(self.state, (len(self.plans), len(self.state)))
 
 
 def drawn(task: Task, count: int, seed: int) -> Crowd:
-    """The task's good plan, its bad ones, and `count` variations of them."""
+    """The task's good plan and its bad ones from seed 0, and `count` variations of them from several seeds."""
     own = [plan for plan in (task.good, *task.bad.values()) if plan is not None]
-    return crowd_of(task, [*own, *variations(task, count, seed)])
+    raw: list[tuple[int, object]] = [(0, plan) for plan in own]
+    for start in range(STARTS):
+        part = count // STARTS + (start < count % STARTS)
+        raw += [(start, line) for line in variations(task, part, seed + start, start=start)] if part else []
+    return _crowd(task, raw)
 
 
 def crowd_of(task: Task, raw: Sequence[object]) -> Crowd:
     """The candidates that can be admitted and compiled, from the start of seed 0."""
-    state = task.start(0)
-    plans = [plan for plan in map(lambda one: _admitted(task, one), candidates(raw)) if plan is not None]
-    made = compile_for(task, np.broadcast_to(state, (len(plans), len(state))), plans) if plans else []
-    kept = [(plan, one.controls) for plan, one in zip(plans, made, strict=True) if isinstance(one, Compiled)]
+    return _crowd(task, [(0, one) for one in candidates(raw)])
+
+
+def _crowd(task: Task, raw: Sequence[tuple[int, object]]) -> Crowd:
+    admitted = [(seed, plan) for seed, plan in ((seed, _admitted(task, one)) for seed, one in raw) if plan is not None]
+    states = np.array([task.start(seed) for seed, _ in admitted]).reshape(-1, task.scene.nstate)
+    made = compile_for(task, states, [plan for _, plan in admitted]) if admitted else []
+    kept = [i for i, one in enumerate(made) if isinstance(one, Compiled)]
     return Crowd(
-        plans=tuple(plan for plan, _ in kept),
-        controls=tuple(controls for _, controls in kept),
-        state=state,
+        plans=tuple(admitted[i][1] for i in kept),
+        controls=tuple(one.controls for one in made if isinstance(one, Compiled)),
+        seeds=tuple(admitted[i][0] for i in kept),
+        states=states[kept],
         refused=len(raw) - len(kept),
     )
 

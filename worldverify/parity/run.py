@@ -104,6 +104,6 @@ def _witnesses(task: Task, crowd: Crowd, plans: Sequence[int]) -> list[dict[str,
         return []
     verifier = LocalVerifier()
     try:
-        return [v.to_json() for v in verifier.verify(task, [line_of(crowd.plans[i], i) for i in plans])]
+        return [verifier.verify(task, [line_of(crowd.plans[i], i)], seed=crowd.seeds[i])[0].to_json() for i in plans]
     finally:
         verifier.close()
