@@ -55,8 +55,9 @@ def count_line(verdicts: Sequence[Verdict]) -> str:
 
 
 def engine_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """What judged how many plans, unless MuJoCo C judged them all."""
-    found = Counter((v.engine["engine"], v.engine["impl"], v.engine["dtype"], v.engine["device"]) for v in verdicts)
+    """What judged how many of the plans that were simulated, unless MuJoCo C judged them all."""
+    ran = [v.engine for v in verdicts if v.cost.steps]
+    found = Counter((engine["engine"], engine["impl"], engine["dtype"], engine["device"]) for engine in ran)
     if all(engine == "mujoco" for engine, *_ in found):
         return []
     said = [f"{n} by {name_of_engine(e, i)} ({dtype}, {device})" for (e, i, dtype, device), n in found.most_common()]
