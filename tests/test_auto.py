@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify import auto_physics, backend, device
-from worldverify.auto_physics import AutoPhysics
-from worldverify.backend import DeviceLost, EngineRefused, backend_of
-from worldverify.band import Band
-from worldverify.device import Gpu
+from worldverify.engines import auto_physics, backend, device
+from worldverify.engines.auto_physics import AutoPhysics
+from worldverify.engines.backend import DeviceLost, EngineRefused, backend_of
+from worldverify.engines.band import Band
+from worldverify.engines.device import Gpu
+from worldverify.engines.physics import Job, MujocoPhysics, Outcome
 from worldverify.kernels.engine import EngineInfo
 from worldverify.local import LocalVerifier
-from worldverify.physics import Job, MujocoPhysics, Outcome
 from worldverify.testing import toy_task
 
 BAND = Band(width=1e-3, plans=1000, share=0.0, flips_inside=0, flips_outside=0, upper=0.003, report="test")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import worldverify as wv
-from worldverify import band as bands
-from worldverify.band import Band, band_key, band_record, depth, load_band, save_band
-from worldverify.caches import write_json
+from worldverify.engines import band as bands
+from worldverify.engines.band import Band, band_key, band_record, depth, load_band, save_band
+from worldverify.engines.caches import write_json
 from worldverify.kernels.binomial import at_most, upper_bound
 from worldverify.kernels.engine import EngineInfo
 from worldverify.testing import toy_task

@@ -22,7 +22,7 @@ from worldverify.bench.contestants import contestants
 from worldverify.bench.plot import plot
 from worldverify.bench.sweep import Wanted, crossover, measure_task, summary
 from worldverify.bench.table import WIDEST, heading, task_lines
-from worldverify.device import Gpu
+from worldverify.engines.device import Gpu
 from worldverify.testing import toy_task
 from worldverify.usage import UsageError
 from worldverify.variations import controls

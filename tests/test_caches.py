@@ -9,8 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from worldverify import caches
-from worldverify.caches import cache_folder, kernel_folder, read_json, use_kernel_caches, wanted_folder, write_json
+from worldverify.engines import caches
+from worldverify.engines.caches import (
+    cache_folder,
+    kernel_folder,
+    read_json,
+    use_kernel_caches,
+    wanted_folder,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def test_where_no_folder_can_be_made_a_temporary_one_serves_until_the_end(folder
     folder.write_text("a file", encoding="utf-8")
     code = (
         "import warnings; warnings.simplefilter('ignore')\n"
-        "from worldverify.caches import *\n"
+        "from worldverify.engines.caches import *\n"
         "assert write_json('kept', [1]) and read_json('kept') == [1]\n"
         "print(cache_folder())"
     )

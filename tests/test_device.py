@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from worldverify import device
-from worldverify.device import (
+from worldverify.engines import device
+from worldverify.engines.device import (
     Gpu,
     driver_note,
     driver_version,
@@ -116,7 +116,7 @@ def test_linux_in_windows_has_a_gpu_without_files_of_a_driver(tmp_path: Path, li
 def test_looking_for_a_gpu_loads_neither_jax_nor_warp() -> None:
     code = """
 import sys
-from worldverify.device import find_gpu, packages_refusal, warp_version_refusal
+from worldverify.engines.device import find_gpu, packages_refusal, warp_version_refusal
 find_gpu(), packages_refusal("warp"), warp_version_refusal()
 sys.exit(any(name in sys.modules for name in ("jax", "jaxlib", "warp", "mujoco.mjx")))
 """

@@ -83,7 +83,7 @@ def test_a_verifier_that_has_worked_before_gives_the_same(reference: Any) -> Non
 
 
 def test_blocks_of_a_large_batch_do_not_show(reference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worldverify.physics.BLOCK_BYTES", 1)
+    monkeypatch.setattr("worldverify.engines.physics.BLOCK_BYTES", 1)
     assert digests(wv.verify(tumble(), plans())) == digests(reference)
 
 

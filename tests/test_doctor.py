@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from worldverify import device, doctor, selftest
+from worldverify import doctor
 from worldverify.cli import main
 from worldverify.doctor import Check, as_json, as_text, examine
+from worldverify.engines import device, selftest
 from worldverify.kernels.engine import Engine
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 import worldverify as wv
-from worldverify.backend import Backend, make_engine
 from worldverify.cli import main
-from worldverify.device import warp_version_refusal
+from worldverify.engines.backend import Backend
+from worldverify.engines.device import warp_version_refusal
+from worldverify.engines.making import make_engine
+from worldverify.engines.selftest import run_self_test
 from worldverify.kernels.engine import Engine
 from worldverify.parity.contender import of_backend
 from worldverify.parity.crowd import drawn
 from worldverify.parity.run import compare
-from worldverify.selftest import run_self_test
 from worldverify.testing import check_engine
 
 pytest.importorskip("jax")

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify import device_physics
-from worldverify.backend import Backend, backend_of, make_engine
-from worldverify.band import Band
 from worldverify.compile import compile_for
-from worldverify.device import warp_version_refusal
-from worldverify.device_physics import DevicePhysics
+from worldverify.engines import device_physics
+from worldverify.engines.backend import Backend, backend_of
+from worldverify.engines.band import Band
+from worldverify.engines.device import warp_version_refusal
+from worldverify.engines.device_physics import DevicePhysics
+from worldverify.engines.making import make_engine
+from worldverify.engines.physics import Job, MujocoPhysics
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.mjx_room import Room
 from worldverify.local import LocalVerifier
-from worldverify.physics import Job, MujocoPhysics
 from worldverify.plan import admit
 from worldverify.simulate import simulate
 from worldverify.testing import TOY

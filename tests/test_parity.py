@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify.band import load_band
 from worldverify.cli import main
+from worldverify.engines.band import load_band
 from worldverify.judge import Finding
 from worldverify.kernels.engine import EngineInfo, Fault, Samples
 from worldverify.kernels.mujoco_cpu import MujocoEngine

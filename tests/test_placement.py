@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worldverify.caches import write_json
-from worldverify.placement import (
+from worldverify.engines.caches import write_json
+from worldverify.engines.placement import (
     TIE,
     Calibration,
     bucket_of,

@@ -9,13 +9,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from worldverify import selftest
-from worldverify.backend import MUJOCO, Backend
-from worldverify.caches import read_json, write_json
-from worldverify.exam import LANES, SelfTest, refusal_of, scene, self_test
-from worldverify.kernels.engine import Engine, EngineInfo, Fault, Samples
-from worldverify.kernels.mujoco_cpu import MujocoEngine
-from worldverify.selftest import (
+from worldverify.engines import selftest
+from worldverify.engines.backend import MUJOCO, Backend
+from worldverify.engines.caches import read_json, write_json
+from worldverify.engines.exam import LANES, SelfTest, refusal_of, scene, self_test
+from worldverify.engines.selftest import (
     SelfTestFailed,
     as_json,
     as_text,
@@ -25,6 +23,8 @@ from worldverify.selftest import (
     require_self_test,
     run_self_test,
 )
+from worldverify.kernels.engine import Engine, EngineInfo, Fault, Samples
+from worldverify.kernels.mujoco_cpu import MujocoEngine
 
 Change = Callable[[Samples], Samples]
 INVALID = int(Fault.invalidating())

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import worldverify as wv
+from worldverify.engines.physics import MujocoPhysics
 from worldverify.local import LocalVerifier
-from worldverify.physics import MujocoPhysics
 from worldverify.refusal import CODES, Refusal
 from worldverify.scene import STATE
 from worldverify.testing import TOY, check_task, check_verifier, toy_task
@@ -410,7 +410,7 @@ def test_plans_whose_engine_fails_are_to_be_masked_and_judged_again(monkeypatch:
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("worldverify.physics.MujocoPhysics.run", fails)
+    monkeypatch.setattr("worldverify.engines.physics.MujocoPhysics.run", fails)
     task = wv.load("PickCube-v0")
     lost, malformed = wv.verify(task, [task.good, "no plan"])
     assert (lost.status, lost.cause, lost.code, lost.valid) == ("INVALID", "infra", "engine_failed", False)

@@ -262,8 +262,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _selftests(names: str | None, show: bool) -> tuple[bool, list[dict[str, Any]]]:
     """(whether none failed, the results), shown as they come. An engine that was named must be able to run."""
-    from worldverify.backend import NAMES, parse_engine
-    from worldverify.selftest import as_json, as_text, run_self_test
+    from worldverify.engines.backend import NAMES, parse_engine
+    from worldverify.engines.selftest import as_json, as_text, run_self_test
 
     wanted = NAMES if names is None else tuple(names.split(","))
     try:
@@ -284,7 +284,7 @@ def _selftests(names: str | None, show: bool) -> tuple[bool, list[dict[str, Any]
 
 def find_engine(on: str, name: str | None) -> tuple[str | None, str | None]:
     """(engine, impl) of the option --engine; a UsageError says what would work where it cannot run with this --on."""
-    from worldverify.backend import backend_of, parse_engine
+    from worldverify.engines.backend import backend_of, parse_engine
 
     try:
         engine, impl = (None, None) if name is None else parse_engine(name)

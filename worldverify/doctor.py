@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worldverify.caches import fault_of, version_of, wanted_folder
-from worldverify.device import driver_note, find_gpu, packages_refusal, warp_version_refusal
+from worldverify.engines.caches import fault_of, version_of, wanted_folder
+from worldverify.engines.device import driver_note, find_gpu, packages_refusal, warp_version_refusal
 from worldverify.usage import import_fault
 from worldverify.version import VERSION
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from worldverify.action import ActionSpec
-from worldverify.backend import EngineRefused, On
+from worldverify.engines.backend import EngineRefused, On
 from worldverify.local import LocalVerifier
 from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
-from worldverify.backend import MUJOCO, Backend, DeviceLost, EngineRefused, physics_on
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.declared import contract_of
+from worldverify.engines.backend import MUJOCO, Backend, DeviceLost, EngineRefused
+from worldverify.engines.making import physics_on
+from worldverify.engines.physics import Job, Outcome, Physics
 from worldverify.kernels.engine import EngineInfo
-from worldverify.physics import Job, Outcome, Physics
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
 from worldverify.refusal import Cause, Refusal

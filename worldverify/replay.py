@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import name_of
 from worldverify.compile import compile_for
+from worldverify.engines.backend import name_of
 from worldverify.judge import Finding, atom_margins, judge
 from worldverify.kernels.engine import Engine, EngineInfo, Samples
 from worldverify.kernels.mujoco_cpu import MujocoEngine

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from worldverify.backend import name_of as name_of_engine
+from worldverify.engines.backend import name_of as name_of_engine
 from worldverify.verdict import Verdict
 
 ID_WIDTH = 34  # characters of an id on a terminal

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
-from worldverify.backend import On, backend_of
+from worldverify.engines.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
 from worldverify.task import Task
 from worldverify.verdict import Verdicts

@@ -13,7 +13,7 @@ from mujoco import batch, rollout
 from numpy.typing import NDArray
 
 from worldverify.bench.facts import raw_model
-from worldverify.caches import use_kernel_caches
+from worldverify.engines.caches import use_kernel_caches
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.task import Task
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worldverify.backend import NAMES, parse_engine
+from worldverify.engines.backend import NAMES, parse_engine
 from worldverify.outputs import Output
 from worldverify.usage import UsageError, cannot_read, cannot_write, import_fault
 

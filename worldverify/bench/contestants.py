@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import MUJOCO, Backend, backend_of, parse_engine
 from worldverify.bench.bare import (
     Call,
     Overflowed,
@@ -19,6 +18,7 @@ from worldverify.bench.bare import (
     warp_loop,
 )
 from worldverify.bench.facts import raw_room
+from worldverify.engines.backend import MUJOCO, Backend, backend_of, parse_engine
 from worldverify.kernels.mujoco_cpu import usable_cpus
 from worldverify.local import LocalVerifier
 from worldverify.task import Task

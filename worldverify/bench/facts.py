@@ -11,8 +11,8 @@ import numpy as np
 from mujoco import batch
 from numpy.typing import NDArray
 
-from worldverify.caches import version_of
-from worldverify.device import find_gpu
+from worldverify.engines.caches import version_of
+from worldverify.engines.device import find_gpu
 from worldverify.kernels.mujoco_cpu import quiet, usable_cpus
 from worldverify.kernels.sweep import collidable_pairs
 from worldverify.task import Task

@@ -13,10 +13,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from worldverify.backend import parse_engine
 from worldverify.bench.clocks import spread
-from worldverify.caches import CHOSEN
-from worldverify.device import find_gpu, packages_refusal
+from worldverify.engines.backend import parse_engine
+from worldverify.engines.caches import CHOSEN
+from worldverify.engines.device import find_gpu, packages_refusal
 
 REPEATS = 3  # of a start; one with an empty cache is made once, since compiling takes long
 LANES = {("mujoco", "cpu"): 256, ("mjx-warp", "cpu"): 64, ("mjx-jax", "cpu"): 8}  # whose memory is measured
@@ -103,8 +103,8 @@ def main(arguments: Sequence[str]) -> None:
     """The new process."""
     began = time.perf_counter()
     task_name, engine, device, lanes = arguments[0], arguments[1], arguments[2], int(arguments[3])
-    from worldverify.backend import Backend
     from worldverify.bench.contestants import verifier_of
+    from worldverify.engines.backend import Backend
     from worldverify.registry import load
     from worldverify.variations import variations
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from worldverify.backend import parse_engine
 from worldverify.bench.agreement import agreement, statuses
 from worldverify.bench.clocks import in_turn, ratios, spread, timed
 from worldverify.bench.contestants import FEWEST_LANES, MOST_ON_CPU, Contestant, Prepared, contestants
 from worldverify.bench.facts import loads, scene_facts
+from worldverify.engines.backend import parse_engine
 from worldverify.task import Task
 from worldverify.variations import alike, controls, variations
 

@@ -175,9 +175,9 @@ def _tasks(names: Sequence[str]) -> list["Task"]:
 
 
 def _contenders(names: str, on: str) -> list["Contender"]:
-    from worldverify.backend import backend_of, parse_engine
+    from worldverify.engines.backend import backend_of, parse_engine
+    from worldverify.engines.selftest import SelfTestFailed
     from worldverify.parity.contender import of_backend
-    from worldverify.selftest import SelfTestFailed
 
     contenders = []
     for name in names.split(","):
@@ -194,7 +194,7 @@ def _contenders(names: str, on: str) -> list["Contender"]:
 
 def _save(path: Path, found: Sequence[tuple["Task", "Parity"]]) -> None:
     """Add bands to a file of bands, each in the place of the one it follows."""
-    from worldverify.band import band_key, band_record
+    from worldverify.engines.band import band_key, band_record
 
     bands: list[Any] = []
     if path.exists():

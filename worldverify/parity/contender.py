@@ -7,11 +7,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import Backend, make_engine, physics_on
+from worldverify.engines.backend import Backend
+from worldverify.engines.making import make_engine, physics_on
+from worldverify.engines.physics import INFO, Job, evidence_block
 from worldverify.judge import Finding, judge
 from worldverify.kernels.engine import Engine, EngineInfo
 from worldverify.kernels.mujoco_cpu import MujocoEngine
-from worldverify.physics import INFO, Job, evidence_block
 from worldverify.simulate import CHUNK, simulate
 from worldverify.task import Task
 

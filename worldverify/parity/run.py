@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from worldverify.band import Band, load_band, save_band
+from worldverify.engines.band import Band, load_band, save_band
 from worldverify.kernels.engine import EngineInfo
 from worldverify.local import LocalVerifier
 from worldverify.parity.contender import Contender, reference

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.band import Band, depth
+from worldverify.engines.band import Band, depth
+from worldverify.engines.physics import CAPPED_SHARE
 from worldverify.identity import sha256
 from worldverify.judge import Finding
 from worldverify.kernels.binomial import upper_bound
@@ -16,7 +17,6 @@ from worldverify.kernels.engine import Fault
 from worldverify.parity.contender import Contender
 from worldverify.parity.crowd import Crowd
 from worldverify.parity.width import HEADROOM, Width, choose_width, halves
-from worldverify.physics import CAPPED_SHARE
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]

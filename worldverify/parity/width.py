@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.band import MOST_SHARE
+from worldverify.engines.band import MOST_SHARE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from worldverify.cost import Cost
 from worldverify.describe import describe
+from worldverify.engines.physics import INFO
 from worldverify.identity import sha256
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
-from worldverify.physics import INFO
 from worldverify.reasons import fail_reason, quantity
 from worldverify.refusal import Refusal
 from worldverify.registry import load

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from worldverify.caches import cpu_type, read_json, sha_of, versions, write_json
+from worldverify.engines.caches import cpu_type, read_json, sha_of, versions, write_json
 
 Device = Literal["cpu", "gpu"]
 # device -> batch bucket -> the last measurements

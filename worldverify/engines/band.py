@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import mujoco
 
-from worldverify.caches import read_json, version_of, write_json
+from worldverify.engines.caches import read_json, version_of, write_json
 from worldverify.identity import sha256
 from worldverify.kernels.engine import EngineInfo
 from worldverify.verdict import Status

@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import Backend, DeviceLost, EngineRefused
-from worldverify.band import load_band
-from worldverify.device import find_gpu, gpu_refusal
-from worldverify.judge import Finding
-from worldverify.kernels.engine import EngineInfo
-from worldverify.kernels.mujoco_cpu import usable_cpus
-from worldverify.physics import Job, MujocoPhysics, Outcome, Physics, last_samples
-from worldverify.placement import (
+from worldverify.engines.backend import Backend, DeviceLost, EngineRefused
+from worldverify.engines.band import load_band
+from worldverify.engines.device import find_gpu, gpu_refusal
+from worldverify.engines.physics import Job, MujocoPhysics, Outcome, Physics, last_samples
+from worldverify.engines.placement import (
     Placement,
     bucket_of,
     calibration_name,
@@ -22,6 +19,9 @@ from worldverify.placement import (
     load_calibration,
     save_calibration,
 )
+from worldverify.judge import Finding
+from worldverify.kernels.engine import EngineInfo
+from worldverify.kernels.mujoco_cpu import usable_cpus
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]
@@ -141,7 +141,7 @@ class AutoPhysics:
         return None
 
     def _device(self) -> Physics:
-        from worldverify.device_physics import DevicePhysics
+        from worldverify.engines.device_physics import DevicePhysics
 
         return DevicePhysics(Backend("mjx", "warp", "gpu"), self._exact)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from worldverify.backend import MUJOCO, Backend, EngineRefused, make_engine, parse_engine
-from worldverify.caches import cpu_type, read_json, sha_of, version_of, versions, write_json
-from worldverify.device import driver_version, gpu_names, gpu_refusal, warp_version_refusal
-from worldverify.exam import LANES, Check, MakeEngine, SelfTest, refusal_of, scene, self_test
+from worldverify.engines.backend import MUJOCO, Backend, EngineRefused, parse_engine
+from worldverify.engines.caches import cpu_type, read_json, sha_of, version_of, versions, write_json
+from worldverify.engines.device import driver_version, gpu_names, gpu_refusal, warp_version_refusal
+from worldverify.engines.exam import LANES, Check, MakeEngine, SelfTest, refusal_of, scene, self_test
+from worldverify.engines.making import make_engine
 from worldverify.kernels.engine import Engine
 
 KEPT = "selftest"  # where passed self-tests are remembered,
@@ -66,7 +67,7 @@ def require_self_test(
 def memory_key(backend: Backend, environ: Mapping[str, str] = os.environ) -> str:
     """The key of a backend's self-test: another one wherever its outcome could be another."""
     here = Path(__file__).parent
-    code = [here / "exam.py", *sorted((here / "kernels").glob("*.py"))]
+    code = [here / "exam.py", *sorted((here.parent / "kernels").glob("*.py"))]
     return sha_of(
         {
             "engine": [backend.engine, backend.impl, backend.device],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from worldverify.caches import use_kernel_caches, version_of
+from worldverify.engines.caches import use_kernel_caches, version_of
 
 DRIVER_OF = {13: 580, 12: 525}  # CUDA -> the least version of NVIDIA's driver that runs its wheels
 PLUGINS = {"jax-cuda13-plugin": 13, "jax-cuda12-plugin": 12}  # either lets JAX use the GPU

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import Backend, DeviceLost, EngineRefused
-from worldverify.band import Band, depth, load_band
-from worldverify.caches import use_kernel_caches
+from worldverify.engines.backend import Backend, DeviceLost, EngineRefused
+from worldverify.engines.band import Band, depth, load_band
+from worldverify.engines.caches import use_kernel_caches
+from worldverify.engines.physics import CAPPED_SHARE, Job, MujocoPhysics, Outcome, judged, last_samples, simulated
+from worldverify.engines.selftest import require_backend
 from worldverify.judge import Finding, findings_of, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
-from worldverify.physics import CAPPED_SHARE, Job, MujocoPhysics, Outcome, judged, last_samples, simulated
 from worldverify.scene import Scene
-from worldverify.selftest import require_backend
 from worldverify.task import Task
 
 if TYPE_CHECKING:

@@ -1,12 +1,9 @@
 """Which engine judges: what a caller may ask for, and what this machine can give."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from worldverify.kernels.engine import Engine, EngineInfo
-
-if TYPE_CHECKING:
-    from worldverify.physics import Physics
+from worldverify.kernels.engine import EngineInfo
 
 On = Literal["auto", "cpu", "gpu"]
 
@@ -91,7 +88,7 @@ def backend_of(on: str = "auto", engine: str | None = None, impl: str | None = N
 def _by_device(on: str) -> Backend | None:
     if on == "cpu":
         return MUJOCO
-    from worldverify.device import find_gpu
+    from worldverify.engines.device import find_gpu
 
     if on == "gpu":
         return _mjx("gpu", "warp")
@@ -99,7 +96,7 @@ def _by_device(on: str) -> Backend | None:
 
 
 def _mjx(on: str, impl: str) -> Backend:
-    from worldverify.device import gpu_refusal, warp_version_refusal
+    from worldverify.engines.device import gpu_refusal, warp_version_refusal
 
     fault = gpu_refusal(impl) if on != "cpu" else None
     if on == "gpu" and fault is not None:
@@ -109,33 +106,3 @@ def _mjx(on: str, impl: str) -> Backend:
         if missing is not None:
             raise ValueError(missing)
     return Backend("mjx", impl, "cpu" if on == "cpu" or fault is not None else "gpu")
-
-
-def make_engine(backend: Backend, model: Any, nlane: int, *, threads: int | None = None) -> Engine:
-    """A bare engine of a backend for a compiled model, which is not put to a self-test."""
-    if backend.exact:
-        from worldverify.kernels.mujoco_cpu import MujocoEngine
-
-        return MujocoEngine(model, nlane, threads=threads)
-    from worldverify.caches import use_kernel_caches
-
-    use_kernel_caches()
-    from worldverify.kernels.mjx_engine import MjxEngine
-
-    return MjxEngine(model, nlane, impl=backend.impl, device=backend.device)
-
-
-def physics_on(backend: Backend | None, *, threads: int | None, chunk: int) -> "Physics":
-    """What runs jobs on a backend; None chooses between the CPU and the GPU by measurement."""
-    from worldverify.physics import MujocoPhysics
-
-    exact = MujocoPhysics(threads=threads, chunk=chunk)
-    if backend is None:
-        from worldverify.auto_physics import AutoPhysics
-
-        return AutoPhysics(exact)
-    if backend.exact:
-        return exact
-    from worldverify.device_physics import DevicePhysics
-
-    return DevicePhysics(backend, exact)

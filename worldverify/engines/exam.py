@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.backend import named
+from worldverify.engines.backend import named
 from worldverify.kernels.engine import Engine, EngineInfo, Fault
 
 Floats = NDArray[np.float64]

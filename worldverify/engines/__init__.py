@@ -1,0 +1,1 @@
+"""What simulates: the choice among engines, whether one may judge here, and jobs that run on them."""
