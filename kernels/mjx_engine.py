@@ -1,6 +1,6 @@
 """MJX in float32, on a GPU or on the CPU devices of JAX and Warp: an Engine, and a whole judgement on the device."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Array = Any
 
+FAR = 100.0  # m, rad: beyond it float32 knows a position to no better than 10 um
+MOST_PROGRAMS = 64  # kept: plans of many lengths, or many specs of one scene, would fill the memory
 FEWEST_LANES = 8  # of a bucket: below it every program would be compiled for its own number of lanes
 # Relative force imbalance that float32 explains: over 752 states of three arm scenes Warp leaves 2e-7 in the middle and
 # 1.8e-3 at most, while the wrong answers that this check is for leave 0.2 and more.
@@ -51,11 +53,12 @@ class MjxEngine:
         """
         self.model, self._impl, self._kind = model, impl, device
         self._device = jax.devices(device)[0]
-        self._limits = (limits or Limits())._replace(residual=RESIDUAL)
+        limits = limits or Limits()
+        self._limits = limits._replace(residual=RESIDUAL, position=min(limits.position, FAR))
         self._nlane = nlane
         self.traced: Counter[tuple[Any, ...]] = Counter()  # program -> how often it was traced
         self.room = (room or Room(LEAST_CONTACTS, LEAST_ROWS)) if impl == "warp" else None
-        self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._programs: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
         self._loops: dict[int, StepLoop] = {}
         self._lanes: tuple[Array, Watch] | None = None  # states and what is remembered of all lanes, on the device
         self._prepared = prepared(model, impl)
@@ -181,6 +184,9 @@ class MjxEngine:
                 return function(*args)
 
             self._programs[key] = jax.jit(counted)
+            while len(self._programs) > MOST_PROGRAMS:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(key)
         return self._programs[key]
 
     def _advance(self, bucket: int, length: int) -> Callable[..., Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from worldverify.kernels.mjx_sensors import Missing, geom_label, misread_sensors, missing_sensors
 from worldverify.kernels.mjx_sensors import Unsupported as Unsupported
+from worldverify.kernels.mjx_torque import SharedLimits, damps, left_out
 from worldverify.kernels.sweep import collidable_pairs
 
 # float32 cannot do better: a tighter solver only runs to its iteration limit.
@@ -62,7 +62,7 @@ class Prepared:
 
 def prepared(model: mujoco.MjModel, impl: str) -> Prepared:
     """A copy of the model for MJX `impl` "jax" or "warp". Unsupported, a ValueError, says what it cannot simulate."""
-    for reason in (*_lacking(model), *(_lacking_jax(model) if impl == "jax" else ())):
+    for reason in (*_lacking(model), *(_lacking_jax(model) if impl == "jax" else _lacking_warp(model))):
         raise Unsupported(f"mjx-{impl} cannot simulate this model: {reason}")
     missing = missing_sensors(model) if impl == "jax" else misread_sensors(model)
     ready = copy.copy(model)
@@ -134,7 +134,7 @@ def _lacking(model: mujoco.MjModel) -> Iterator[str]:
     group = np.asarray(model.actuator_group)
     if (((group >= 0) & (group <= 30)) & (int(opt.disableactuator) >> np.clip(group, 0, 30) & 1 == 1)).any():
         yield "it would drive the actuators that are switched off; remove them, or use the engine mujoco."
-    if integrator == "implicitfast" and np.any(model.tendon_actfrclimited) and _damps(model).any():
+    if integrator == "implicitfast" and np.any(model.tendon_actfrclimited) and damps(model).any():
         yield (
             "where a tendon limits the force of its actuators (actuatorfrcrange), their damping is integrated "
             "otherwise; limit the actuators (forcerange), or use the engine mujoco."
@@ -171,15 +171,27 @@ def _lacking_jax(model: mujoco.MjModel) -> Iterator[str]:
         yield f"actuators that act on their next activation (actearly) are not there; switch it off, or {other}."
 
 
-def _damps(model: mujoco.MjModel) -> NDArray[np.bool_]:
-    """(nu,) whether the force of an actuator may depend on its velocity."""
-    plain = (int(mujoco.mjtBias.mjBIAS_NONE), int(mujoco.mjtBias.mjBIAS_AFFINE))
-    fixed = (int(mujoco.mjtGain.mjGAIN_FIXED), int(mujoco.mjtGain.mjGAIN_AFFINE))
-    bias, gain = np.asarray(model.actuator_biastype), np.asarray(model.actuator_gaintype)
-    special = ~np.isin(bias, plain) | ~np.isin(gain, fixed)
-    by_bias = (bias == plain[1]) & (model.actuator_biasprm[:, 2] != 0)
-    by_gain = (gain == fixed[1]) & (model.actuator_gainprm[:, 2] != 0)
-    return np.asarray(special | by_bias | by_gain)
+def _lacking_warp(model: mujoco.MjModel) -> Iterator[str]:
+    """Reasons why MJX-Warp does not simulate the model as MuJoCo C does."""
+    other = "use the engine mujoco or mjx-jax"
+    for a in left_out(model):
+        yield (
+            f"at the torque limit of its joint (actuatorfrcrange), {_actuator_label(model, a)} would go on damping it; "
+            f"give it a forcerange, and let it drive the joint alone with a gear above 0, or {other}."
+        )
+    shared = SharedLimits.of(model)
+    limited = [] if shared is None else shared.actuator.tolist()
+    for i in np.flatnonzero(model.sensor_type == int(mujoco.mjtSensor.mjSENS_ACTUATORFRC)):
+        if int(model.sensor_objid[i]) in limited:
+            yield (
+                f"of {_actuator_label(model, int(model.sensor_objid[i]))} it shows only the force that the joint limit "
+                f"leaves; show jointactuatorfrc instead of actuatorfrc, or {other}."
+            )
+
+
+def _actuator_label(model: mujoco.MjModel, actuator: int) -> str:
+    name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_ACTUATOR, actuator)
+    return f"actuator {name!r}" if name else f"actuator {actuator}"
 
 
 def _pairs(model: mujoco.MjModel, other: str) -> Iterator[str]:

@@ -47,6 +47,9 @@ _STATE_FIELDS: dict[str, tuple[Any, Callable[[mujoco.MjModel], tuple[int, ...]]]
 # mujoco_warp's OverflowType: the solver's two limits cost quality, everything else evidence.
 _SOLVER_BITS = (1 << 9) | (1 << 10)
 _DEADLY = int(Fault.NOT_FINITE | Fault.ABSURD)  # the lane is retired: one that diverges slows down all
+# Of a limit where a fault begins: float32 may be on the other side of it than MuJoCo C, which is to look.
+_NEAR_DEPTH, _NEAR_ENERGY = 0.9, 0.5
+_LATEST = 16.0  # s: beyond it the clock in float32 is off by more than a microsecond a step
 _LASTING = _DEADLY | int(Fault.OVERFLOW)  # what a lane does not recover from, though it may look sound again
 
 
@@ -98,6 +101,7 @@ class StepLoop:
         self._crushed = TunnelCheck(source).shallowest
         deepest = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, DEEPEST)
         self._deepest = int(model.sensor_adr[deepest]) if deepest >= 0 else None
+        self._clock = bool((source.sensor_type == int(mujoco.mjtSensor.mjSENS_CLOCK)).any())
         self._adhesive = bool((model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)).any())
         default = mujoco.MjData(source)
         row = np.empty(self.nstate)
@@ -112,7 +116,7 @@ class StepLoop:
         clean = jnp.all(jnp.isfinite(states), axis=1)
         zeros = jnp.zeros(lanes, jnp.float32)
         return Watch(
-            sticky=jnp.zeros(lanes, jnp.int32),
+            sticky=jnp.where(clean, 0, int(Fault.NOT_FINITE)).astype(jnp.int32),
             safe=jnp.where(clean[:, None], states, self.default),
             seen=jnp.zeros(lanes, bool),
             qvel=jnp.zeros((lanes, model.nv), jnp.float32),
@@ -216,7 +220,7 @@ class StepLoop:
         force, centre, angular = data.qfrc_constraint, data.geom_xpos, data.cvel[..., :3]
         # A control that is no number would be clamped to one.
         fault = (
-            self._absurd(qpos, qvel, data.qacc, value, rows[:, self._ctrl])
+            self._absurd(qpos, qvel, data.qacc, value, rows[:, self._ctrl], rows[:, self._fields["time"][0]])
             | self._unbalanced(data)
             | self._engine_bits(data)
         )
@@ -228,9 +232,10 @@ class StepLoop:
         if not self._adhesive:
             allowed = self._limits.energy + self._limits.energy_share * through
             fault = fault | jnp.where(given > allowed, int(Fault.ENERGISED), 0)
+            fault = fault | jnp.where(given > _NEAR_ENERGY * allowed, int(Fault.SUSPECT), 0)
         missed = suspicious(self._table, self._timestep, watch.centre, centre, watch.angular, angular) & watch.seen
         if self._deepest is not None and math.isfinite(self._crushed):
-            missed = missed | (-value[:, self._deepest] > self._crushed)
+            missed = missed | (-value[:, self._deepest] > _NEAR_DEPTH * self._crushed)
         fault = (fault | jnp.where(missed, int(Fault.SUSPECT), 0)).astype(jnp.int32)
         fault = fault | watch.sticky
         lift = jnp.stack([data.qfrc_gravcomp, watch.lift[:, 0]], axis=1)
@@ -238,7 +243,7 @@ class StepLoop:
         after = Watch(fault & _LASTING, watch.safe, seen, qvel, force, centre, angular, given, through, lift)
         return Looked(value, fault), after
 
-    def _absurd(self, qpos: Array, qvel: Array, qacc: Array, value: Array, ctrl: Array) -> Array:
+    def _absurd(self, qpos: Array, qvel: Array, qacc: Array, value: Array, ctrl: Array, time: Array) -> Array:
         fault = jnp.zeros(qpos.shape[0], jnp.int32)
         limits = self._limits
         for field, limit in (
@@ -247,6 +252,7 @@ class StepLoop:
             (qacc, limits.acceleration),
             (value, math.inf),
             (ctrl, math.inf),
+            (time, _LATEST if self._clock else math.inf),
         ):
             most = largest(field)
             wrong = jnp.where(jnp.isfinite(most), jnp.where(most <= limit, 0, int(Fault.ABSURD)), int(Fault.NOT_FINITE))

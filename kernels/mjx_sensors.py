@@ -124,13 +124,14 @@ def missing_sensors(model: mujoco.MjModel) -> Missing:
 
 
 def misread_sensors(model: mujoco.MjModel) -> Missing:
-    """What MJX-Warp shows wrongly: between two capsules that are apart, a distance sensor reads its cutoff."""
-    capsule = int(_GEOM.mjGEOM_CAPSULE)
+    """What MJX-Warp shows wrongly: between two capsules that are apart a distance sensor reads its cutoff, and so it
+    does between two boxes with the collider that `mjx_model.prepared` chooses for them."""
+    alike = (int(_GEOM.mjGEOM_CAPSULE), int(_GEOM.mjGEOM_BOX))
     wrong = [
         i
         for i in range(model.nsensor)
         if int(model.sensor_type[i]) == _SENSOR.mjSENS_GEOMDIST
-        and all((model.geom_type[np.flatnonzero(side)] == capsule).any() for side in _sides(model, i))
+        and any(all((model.geom_type[side] == kind).any() for side in _sides(model, i)) for kind in alike)
     ]
     return Missing(tuple(wrong), (), _distances(model, wrong) if wrong else None, (), False)
 

@@ -31,12 +31,16 @@ class SharedLimits(NamedTuple):
 
     @classmethod
     def of(cls, model: mujoco.MjModel) -> Self | None:
-        """Those of a model, or None if it has none."""
+        """Those of a model, or None if it has none. Nothing is damped implicitly but by implicitfast."""
+        if int(model.opt.integrator) != int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST):
+            return None
+        damping = damps(model)
         joint_of = [int(model.actuator_trnid[a, 0]) if _on_joint(model, a) else -1 for a in range(model.nu)]
         chosen = [
             a
             for a, joint in enumerate(joint_of)
             if joint >= 0
+            and damping[a]
             and joint_of.count(joint) == 1
             and model.jnt_actfrclimited[joint]
             and model.actuator_forcelimited[a]
@@ -70,6 +74,30 @@ class SharedLimits(NamedTuple):
         bounded = xp.stack([xp.maximum(left[..., 0], own[:, 0]), xp.minimum(left[..., 1], own[:, 1])], axis=-1)
         everywhere = xp.broadcast_to(xp.asarray(self.own_range), (lift.shape[0], *self.own_range.shape))
         return everywhere.at[:, self.actuator].set(bounded)
+
+
+def left_out(model: mujoco.MjModel) -> list[int]:
+    """The actuators (ids) that damp a joint with a torque limit, which `SharedLimits` cannot stand in for."""
+    if int(model.opt.integrator) != int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST):
+        return []
+    shared = SharedLimits.of(model)
+    covered = [] if shared is None else shared.actuator.tolist()
+    return [
+        a
+        for a in np.flatnonzero(damps(model)).tolist()
+        if a not in covered and _on_joint(model, a) and model.jnt_actfrclimited[model.actuator_trnid[a, 0]]
+    ]
+
+
+def damps(model: mujoco.MjModel) -> NDArray[np.bool_]:
+    """(nu,) whether the force of an actuator may depend on its velocity."""
+    plain = (int(mujoco.mjtBias.mjBIAS_NONE), int(mujoco.mjtBias.mjBIAS_AFFINE))
+    fixed = (int(mujoco.mjtGain.mjGAIN_FIXED), int(mujoco.mjtGain.mjGAIN_AFFINE))
+    bias, gain = np.asarray(model.actuator_biastype), np.asarray(model.actuator_gaintype)
+    special = ~np.isin(bias, plain) | ~np.isin(gain, fixed)
+    by_bias = (bias == plain[1]) & (model.actuator_biasprm[:, 2] != 0)
+    by_gain = (gain == fixed[1]) & (model.actuator_gainprm[:, 2] != 0)
+    return np.asarray(special | by_bias | by_gain)
 
 
 def _on_joint(model: mujoco.MjModel, actuator: int) -> bool:

@@ -94,7 +94,7 @@ def test_the_cost_says_which_device_and_why(made: Any, task: wv.Task) -> None:
     first, second = (verifier.verify(task, task.good)[0] for _ in range(2))
     assert first.cost.placement == "cpu: not measured yet on cpu and gpu for this scene."
     assert second.cost.placement == "gpu: not measured yet for this scene, so it is tried."
-    assert second.cost.gpu_s == pytest.approx(0.1)
+    assert second.cost.gpu_s == pytest.approx(0.2)  # compiled, then measured
     assert second.to_json()["cost"]["placement"] == second.cost.placement
 
 

@@ -48,7 +48,8 @@ def test_the_engine_is_an_engine(impl: str) -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_the_engine_passes_its_self_test(impl: str) -> None:
     found = run_self_test(f"mjx-{impl}")
-    assert all(check.passed for check in found.checks)
+    assert found.found is not None, found.fault
+    assert all(check.passed for check in found.found.checks)
 
 
 @pytest.mark.parametrize("impl", IMPLS)

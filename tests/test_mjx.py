@@ -1,6 +1,7 @@
 """MJX gives MuJoCo C's verdicts, says what it cannot settle, and loses nothing when a device does not play along."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from worldverify.engines import device_physics
 from worldverify.engines.backend import Backend, backend_of
 from worldverify.engines.band import Band
 from worldverify.engines.device import warp_version_refusal
-from worldverify.engines.device_physics import DevicePhysics
+from worldverify.engines.device_physics import DevicePhysics, audited
 from worldverify.engines.making import make_engine
 from worldverify.engines.physics import Job, MujocoPhysics
 from worldverify.kernels.engine import Fault
@@ -71,6 +72,7 @@ def physics(verifier: LocalVerifier) -> DevicePhysics:
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a parity report had found a narrow band."""
     monkeypatch.setattr(device_physics, "load_band", lambda task, info: WIDE)
+    monkeypatch.setattr(device_physics, "audited", lambda *args: [])
 
 
 def job_of(task: wv.Task, plans: list[Any], chunk: bool = False) -> tuple[Job, Any, list[Any]]:
@@ -121,12 +123,47 @@ def test_without_a_parity_report_mujoco_has_the_last_word(
 def test_what_lies_inside_the_band_is_judged_again_by_mujoco(
     verifier: LocalVerifier, task: wv.Task, plans: list[wv.Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(device_physics, "audited", lambda *args: [])
     wide = Band(width=10.0, plans=1000, share=0.0, flips_inside=0, flips_outside=0, upper=0.003, report="test")
     monkeypatch.setattr(device_physics, "load_band", lambda task, info: wide)
     found = verifier.verify(task, plans)
     again = [any("inside the guard band" in w for w in v.warnings) for v in found]
     assert [v.engine["engine"] == "mujoco" for v in found] == again
     assert again == [True, True, False, False]  # it passes by 2.5 scales, and they fail by 2, 59 and 17
+
+
+def test_an_audit_that_contradicts_the_engine_costs_it_its_band(
+    verifier: LocalVerifier, task: wv.Task, plans: list[wv.Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Band] = []
+    monkeypatch.setattr(device_physics, "load_band", lambda task, info: WIDE)
+    monkeypatch.setattr(device_physics, "save_band", lambda task, info, band: saved.append(band))
+    monkeypatch.setattr(device_physics, "audited", lambda job, states, controls, rows: [0])
+    found = DevicePhysics._found
+
+    def wrong(self: DevicePhysics, *args: Any, **options: Any) -> Any:
+        deep = dict.fromkeys(task.spec.names, (5.0, 5.0))
+        passed: dict[str, Any] = {"status": "PASS", "violated": None, "final": deep}
+        return [replace(o, finding=replace(o.finding, **passed)) for o in found(self, *args, **options)]
+
+    assert [v.engine["dtype"] for v in verifier.verify(task, plans)] == ["float64", *["float32"] * 3]
+    monkeypatch.setattr(DevicePhysics, "_found", wrong)
+    told = verifier.verify(task, plans[::-1])
+    assert [v.status for v in told] == ["FAIL", "FAIL", "FAIL", "PASS"]
+    assert all("audit of this call contradicted" in v.warnings[-1] for v in told[1:])
+    assert [band.unusable is not None for band in saved] == [True]
+
+
+def test_what_is_audited_depends_on_the_plan_alone_and_is_more_where_nothing_was_compared(
+    task: wv.Task, plans: list[wv.Plan]
+) -> None:
+    job, states, _ = job_of(task, plans)
+    many = [np.full((4, 1), x) for x in np.linspace(-1, 1, 4000)]
+    states = np.broadcast_to(states[0], (4000, states.shape[1]))
+    usual = audited(job, states, many, range(4000))
+    given = audited(replace(job, given=True), states, many, range(4000))
+    assert usual == audited(job, states, many, range(4000)) and set(usual) < set(given)
+    assert 4000 / 512 < len(usual) < 4000 / 128 and 4000 / 32 < len(given) < 4000 / 8
 
 
 def test_programs_are_compiled_once_for_a_bucket_of_plans(

@@ -79,7 +79,7 @@ class LocalVerifier:
         compiled = [one.controls if isinstance(one, Compiled) else one for one in made]
         compile_s = time.perf_counter() - clock
 
-        outcomes = self._run(self._physics, task, options, history, states, compiled, watch)
+        outcomes = self._run(self._physics, task, options, history, states, compiled, watch, given=state is not None)
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             found = admitted[i]
@@ -109,6 +109,8 @@ class LocalVerifier:
         states: Floats,
         compiled: Sequence[Floats | Refusal],
         watch: Watch | None,
+        *,
+        given: bool,
     ) -> list[Outcome | Refusal]:
         """Simulate what compiled, block by block. A block whose engine fails loses no other."""
         results: dict[int, Outcome | Refusal] = {i: c for i, c in enumerate(compiled) if isinstance(c, Refusal)}
@@ -122,7 +124,7 @@ class LocalVerifier:
             if watch is not None:
                 watch(min(done, total), total)
 
-        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told)
+        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told, given)
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]

@@ -25,6 +25,7 @@ from worldverify.kernels.mujoco_cpu import usable_cpus
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]
+_Program = tuple[str, str, int, bool, bool, bool]  # what a program is compiled for, its batch bucket aside
 
 
 class AutoPhysics:
@@ -44,7 +45,7 @@ class AutoPhysics:
         self._gpu: Physics | None = None
         self._fault: str | None = None  # why the GPU is not used any more
         self._unsupported: dict[str, str] = {}  # digest of a scene -> why not for it
-        self._compiled: dict[str, set[int]] = {}  # digest of a scene -> buckets that were run on the GPU
+        self._compiled: dict[_Program, set[int]] = {}  # buckets that were run on the GPU
         self._forgone: dict[str, float] = {}
 
     @property
@@ -75,7 +76,7 @@ class AutoPhysics:
             samples,
             threads=self._threads,
             no_gpu=self._no_gpu(job),
-            compiled=self._compiled.get(scene, set()),
+            compiled=self._compiled.get(_program_of(job, samples), set()),
             forgone_s=self._forgone.get(scene, 0.0),
         )
         self._forgone[scene] = self._forgone.get(scene, 0.0) + placement.forgone_s
@@ -83,7 +84,7 @@ class AutoPhysics:
             placement = Placement("gpu", "gpu: not measured yet for this scene, so it is tried.")
         if placement.device == "gpu":
             try:
-                outcomes, seconds, compile_s = self._on_gpu(job, states, controls)
+                outcomes, seconds, compile_s = self._on_gpu(job, states, controls, samples)
                 known = known.with_call("gpu", plans, samples, seconds, compile_s=compile_s)
                 save_calibration(name, known)
                 return _told(outcomes, placement.why)
@@ -101,11 +102,11 @@ class AutoPhysics:
         return _told(outcomes, placement.why)
 
     def _on_gpu(
-        self, job: Job, states: Floats, controls: Sequence[Floats]
+        self, job: Job, states: Floats, controls: Sequence[Floats], samples: int
     ) -> tuple[list[Outcome], float, float | None]:
         """(outcomes, seconds of a warm call, seconds to compile if this was the first of its size)."""
         assert self._gpu is not None
-        seen = self._compiled.setdefault(job.task.scene.digest, set())
+        seen = self._compiled.setdefault(_program_of(job, samples), set())
         bucket, clock = bucket_of(len(controls)), time.perf_counter()
         outcomes = self._gpu.run(job, states, controls)
         spent = time.perf_counter() - clock
@@ -113,8 +114,13 @@ class AutoPhysics:
             return outcomes, spent, None
         seen.add(bucket)
         clock = time.perf_counter()
-        self._gpu.run(job, states, controls)  # once: what a batch of this size costs when nothing is compiled any more
+        # Once: what a batch of this size costs when nothing is compiled any more. It is paid for as well.
+        again = self._gpu.run(replace(job, told=lambda steps: None), states, controls)
         warm = time.perf_counter() - clock
+        outcomes = [
+            replace(o, steps=o.steps + a.steps, device_s=o.device_s + a.device_s)
+            for o, a in zip(outcomes, again, strict=True)
+        ]
         return outcomes, warm, max(spent - warm, 0.0)
 
     def _no_gpu(self, job: Job) -> str | None:
@@ -124,16 +130,16 @@ class AutoPhysics:
             self._fault = self._refusal()
             try:
                 self._gpu = self._make() if self._fault is None else None
-            except (EngineRefused, ImportError) as error:
-                self._fault = str(error)
+            except Exception as error:  # whatever a driver, a compiler or a library may end in: the CPU can judge
+                self._fault = _sentence(error)
         if self._gpu is None or self._fault is not None:
             return self._fault
         if task.scene.digest not in self._unsupported:
             try:
                 self._gpu.check(task)
                 self._unsupported[task.scene.digest] = ""
-            except EngineRefused as error:
-                self._unsupported[task.scene.digest] = str(error)
+            except Exception as error:
+                self._unsupported[task.scene.digest] = _sentence(error)
         if self._unsupported[task.scene.digest]:
             return self._unsupported[task.scene.digest]
         if load_band(task, self._gpu.info) is None:
@@ -144,6 +150,16 @@ class AutoPhysics:
         from worldverify.engines.device_physics import DevicePhysics
 
         return DevicePhysics(Backend("mjx", "warp", "gpu"), self._exact)
+
+
+def _program_of(job: Job, samples: int) -> _Program:
+    return job.task.scene.digest, str(job.task.spec), samples, job.chunk, job.full, job.history is None
+
+
+def _sentence(error: Exception) -> str:
+    """Why the GPU cannot be used, from what was raised; a refusal is a sentence already."""
+    said = str(error) if isinstance(error, EngineRefused | ImportError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())[:300]
 
 
 def _told(outcomes: list[Outcome], why: str) -> list[Outcome]:

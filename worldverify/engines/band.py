@@ -87,12 +87,17 @@ def load_band(task: "Task", info: EngineInfo) -> Band | None:
 
     What the user's own machine found comes before what ships with worldverify, and an unusable one stands in its way.
     """
+    band = kept_band(task, info)
+    return None if band is None or band.unusable else band
+
+
+def kept_band(task: "Task", info: EngineInfo) -> Band | None:
+    """The band that was kept, or shipped, whatever it is good for."""
     key = band_key(task, info)
     record = read_json(_place(key))
     if record is None:
         record = next((r for r in _shipped() if isinstance(r, dict) and r.get("key") == key), None)
-    band = _read(record, key)
-    return None if band is None or band.unusable else band
+    return _read(record, key)
 
 
 def save_band(task: "Task", info: EngineInfo, band: Band) -> bool:
@@ -129,9 +134,9 @@ def _read(record: Any, key: Mapping[str, Any]) -> Band | None:
     try:
         band = Band(**record["band"])
         whole = record["sha256"] == band_record(key, band)["sha256"]
+        sound = math.isfinite(band.width) and band.width > 0 and 0 <= band.share <= 1 and 0 < band.upper <= 1
     except (KeyError, TypeError, ValueError):
         return None
-    sound = math.isfinite(band.width) and band.width > 0 and 0 <= band.share <= 1 and 0 < band.upper <= 1
     return band if whole and sound else None
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.engines.backend import Backend, DeviceLost, EngineRefused
-from worldverify.engines.band import Band, depth, load_band
+from worldverify.engines.band import Band, depth, load_band, save_band
 from worldverify.engines.caches import use_kernel_caches
 from worldverify.engines.physics import CAPPED_SHARE, Job, MujocoPhysics, Outcome, judged, last_samples, simulated
 from worldverify.engines.selftest import require_backend
+from worldverify.identity import sha256
 from worldverify.judge import Finding, findings_of, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.scene import Scene
@@ -29,6 +30,9 @@ _MOST_KEPT = 8  # engines: each holds its programs and its buffers
 
 MOST_LANES = 32768  # of a call: throughput falls beyond, where lanes no longer fit the caches
 DEVICE_BYTES = 4 * 2**30  # of margins on the device
+
+# Of the verdicts that stand, so many are judged by MuJoCo C as well; the second where nothing like them was compared.
+AUDITED, AUDITED_ELSEWHERE = 1 / 256, 1 / 16
 
 MORE_ROOM = 4  # times the buffers, for lanes that overflowed
 CHUNK = 256  # physics steps an engine call where the evidence itself is needed
@@ -102,24 +106,37 @@ class DevicePhysics:
                 note = f"Simulated again with {MORE_ROOM} times the buffers."
                 outcomes[i] = _added(outcome, outcomes[i], note)
         band = load_band(job.task, self.info)
-        why = [self._doubt(job, outcome, band) for outcome in outcomes]
-        rows = [i for i, doubt in enumerate(why) if doubt is not None]
-        if rows:
-            most = self._exact.most(job.task)
-            exact = [
-                outcome
-                for part in (rows[first : first + most] for first in range(0, len(rows), most))
-                for outcome in self._exact.run(job, states[part], [controls[i] for i in part])
-            ]
-            for i, outcome in zip(rows, exact, strict=True):
-                outcomes[i] = _added(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
+        why = {i: doubt for i, o in enumerate(outcomes) if (doubt := self._doubt(job, o, band)) is not None}
+        checked = audited(job, states, controls, [i for i in range(len(outcomes)) if i not in why])
+        why |= {i: "it was drawn for an audit." for i in checked}
+        exact = self._judged_by_mujoco(job, states, controls, list(why))
+        wrong = [i for i in checked if exact[i].finding.status != outcomes[i].finding.status]
+        if wrong and band is not None:
+            # Whatever was believed of this engine on this task is refuted, here and in later calls.
+            save_band(job.task, self.info, replace(band, flips_outside=band.flips_outside + len(wrong)))
+            rest = [i for i in range(len(outcomes)) if i not in exact]
+            exact |= self._judged_by_mujoco(job, states, controls, rest)
+            why |= {i: f"an audit of this call contradicted {self._backend.name}." for i in rest}
+        for i, outcome in exact.items():
+            outcomes[i] = _added(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
         return outcomes
+
+    def _judged_by_mujoco(
+        self, job: Job, states: Floats, controls: Sequence[Floats], rows: Sequence[int]
+    ) -> dict[int, Outcome]:
+        """Outcomes of some of the plans, by their place."""
+        found: dict[int, Outcome] = {}
+        most = self._exact.most(job.task)
+        for part in (list(rows[first : first + most]) for first in range(0, len(rows), most)):
+            outcomes = self._exact.run(job, states[part], [controls[i] for i in part])
+            found.update(zip(part, outcomes, strict=True))
+        return found
 
     def _doubt(self, job: Job, outcome: Outcome, band: Band | None) -> str | None:
         """Why a finding does not stand, as a sentence; None if it does."""
         finding, name = outcome.finding, self._backend.name
         if finding.status == "INVALID":
-            what = "suspects that an object was passed through" if finding.fault & Fault.SUSPECT else "distrusts itself"
+            what = "cannot tell whether its physics holds" if finding.fault & Fault.SUSPECT else "distrusts itself"
             return f"{name} {what} at {(finding.untrusted or 0) * job.task.timestep:.3f} s."
         if finding.status == "INCONCLUSIVE":
             return f"{name} leaves it undecided."
@@ -135,6 +152,10 @@ class DevicePhysics:
         near = depth(finding.status, {n: final[n] for n, m in finding.margins.items() if m.guard})
         if near < band.width:
             return f"{near:.2g} margin scales lie inside the guard band of {name}, {band.width:.2g}."
+        if finding.violated is not None and -final[finding.violated][1] < band.width:
+            return (
+                f"what it violates first, it violates by less than the guard band of {name}, {band.width:.2g} scales."
+            )
         return None
 
     # On the device
@@ -229,6 +250,17 @@ class DevicePhysics:
         return room_for(task.scene.model, states, held[:, periods])
 
 
+def audited(job: Job, states: Floats, controls: Sequence[Floats], rows: Sequence[int]) -> list[int]:
+    """Which of the verdicts that would stand are judged by MuJoCo C all the same: a plan always is, or never.
+
+    A policy finds errors where a parity report did not look, and a band is measured over whole plans from the task's
+    own starts: what begins elsewhere is looked at more often.
+    """
+    usual = not (job.chunk or job.given or job.history is not None)
+    below = int((AUDITED if usual else AUDITED_ELSEWHERE) * 2**32)
+    return [i for i in rows if int(sha256([states[i], controls[i]])[:8], 16) < below]
+
+
 class UnsupportedScene(EngineRefused):
     """An engine cannot simulate this scene; the sentence says what in it, and what would work."""
 
@@ -259,4 +291,6 @@ def _added(outcome: Outcome, before: Outcome, note: str) -> Outcome:
 
 def _out_of_memory(error: Exception) -> bool:
     said = str(error)
-    return "RESOURCE_EXHAUSTED" in said or "out of memory" in said.lower()
+    return "RESOURCE_EXHAUSTED" in said or any(
+        words in said.lower() for words in ("out of memory", "failed to allocate")
+    )

@@ -39,6 +39,7 @@ class Job:
     full: bool  # margins "full"
     history: Trace | None  # evidence before the given state
     told: Callable[[int], None]  # is told of every n substeps done
+    given: bool = False  # the states come from the caller, not from the task's seeds
 
 
 @dataclass(frozen=True)

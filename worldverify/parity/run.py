@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from worldverify.engines.band import Band, load_band, save_band
+from worldverify.engines.band import Band, kept_band, load_band, save_band
 from worldverify.kernels.engine import EngineInfo
 from worldverify.local import LocalVerifier
 from worldverify.parity.contender import Contender, reference
@@ -90,10 +90,12 @@ def compare(task: Task, crowd: Crowd, other: Contender, *, states: int, seed: in
 def keep_band(task: Task, found: Parity) -> bool:
     """Keep the band for verify to use; whether there is one to use now.
 
-    One that is unusable is kept where it says more than that the plans were few: it stands in the way of others.
+    One that is unusable is kept where it says more than that the plans were few: it stands in the way of others. One
+    that was refuted gives way only to more plans than refuted it, lest somebody try seeds until one suits.
     """
-    band = found.band
-    if band.unusable is None or band.refuted:
+    band, before = found.band, kept_band(task, found.info)
+    beaten = before is not None and before.refuted and band.plans <= before.plans
+    if not beaten and (band.unusable is None or band.refuted):
         save_band(task, found.info, band)
     return load_band(task, found.info) is not None
 
