@@ -103,8 +103,8 @@ def _curves(result: Mapping[str, Any]) -> dict[tuple[str, str, int | None], list
     for row in result["rows_measured"]:
         if row["checked"] and row["crowd"] == "varied":
             curves.setdefault((row["engine"], row["device"], row["cpus"]), []).append(row)
-    # One CPU is one point, which says nothing about batches.
-    return {key: rows for key, rows in curves.items() if len(rows) > 1 or len(curves) == 1}
+    # MuJoCo C on one CPU is measured at one size, which says nothing about batches.
+    return {key: rows for key, rows in curves.items() if len(rows) > 1 or len(curves) == 1 or key[0] != "mujoco"}
 
 
 def _points(curve: Sequence[Row]) -> list[tuple[float, float]]:
