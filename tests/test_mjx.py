@@ -82,7 +82,8 @@ def job_of(task: wv.Task, plans: list[Any], chunk: bool = False) -> tuple[Job, A
     return Job(task, chunk, False, None, lambda n: None), states, [m.controls for m in made]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("chunk", [False, True])
+# Plans of different lengths, and what continues an episode, take programs of their own.
+@pytest.mark.parametrize("chunk", [False, pytest.param(True, marks=pytest.mark.engines)])
 def test_an_engine_in_float32_finds_what_mujoco_finds(
     physics: DevicePhysics, task: wv.Task, plans: list[wv.Plan], chunk: bool
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_plan_that_ruins_the_simulation_takes_no_other_with_it(
     assert [f.status for i, f in enumerate(found) if i != 1] == ["PASS", "FAIL", "FAIL"]
 
 
+@pytest.mark.engines
 def test_an_episode_goes_on_where_it_was(
     verifier: LocalVerifier, task: wv.Task, plans: list[wv.Plan], trusted: None
 ) -> None:
@@ -234,6 +236,7 @@ def test_plans_on_a_device_that_is_lost_are_to_be_judged_again_elsewhere(
     assert [v.status for v in verifier.verify(task, plans)] == ["PASS", "FAIL", "FAIL", "FAIL"]
 
 
+@pytest.mark.engines
 @pytest.mark.xdist_group("mjx-warp")
 @pytest.mark.skipif(warp_version_refusal() is not None, reason=str(warp_version_refusal()))
 def test_lanes_that_overflow_are_simulated_again_with_more_room(
@@ -251,7 +254,8 @@ def test_lanes_that_overflow_are_simulated_again_with_more_room(
 
 
 @pytest.mark.xdist_group("mjx-jax")
-def test_a_scene_that_the_implementation_lacks_is_refused_by_its_geoms() -> None:
+def test_a_scene_that_the_implementation_lacks_is_refused_by_its_geoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_physics, "require_backend", lambda backend: None)
     xml = TOY.replace('type="box" size=".05 .05 .05" mass="1"', 'type="cylinder" size=".05 .05" mass="1"')
     task = wv.Task.from_mjcf(xml, spec="slow: always(speed(cart) < 1 m/s)", horizon=0.1, rate=10.0, name="Tin")
     with pytest.raises(
