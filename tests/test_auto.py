@@ -104,7 +104,7 @@ def test_what_was_measured_is_known_to_the_next_process(made: Any, task: wv.Task
     assert "not measured" not in str(verdict.cost.placement)
 
 
-@pytest.mark.parametrize("why", ["There is no NVIDIA driver on this machine: install one, or use the CPU."])
+@pytest.mark.parametrize("why", ["There is no NVIDIA driver on this machine: install one to use a GPU."])
 def test_a_gpu_that_cannot_be_used_is_named_and_not_tried(made: Any, task: wv.Task, why: str) -> None:
     verifier, gpu = made(no_gpu=why)
     verdict = verifier.verify(task, task.good)[0]

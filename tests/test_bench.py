@@ -15,13 +15,14 @@ import pytest
 from mujoco import batch
 
 import worldverify as wv
-from worldverify.bench import command, facts, starts, suite, sweep
+from worldverify.bench import command, facts, starts, suite, sweep, table
 from worldverify.bench.agreement import agreement
 from worldverify.bench.clocks import in_turn, ratios, spread
 from worldverify.bench.contestants import contestants
 from worldverify.bench.plot import plot
 from worldverify.bench.sweep import Wanted, crossover, measure_task, summary
 from worldverify.bench.table import WIDEST, heading, task_lines
+from worldverify.cli import main
 from worldverify.engines.device import Gpu
 from worldverify.testing import toy_task
 from worldverify.usage import UsageError
@@ -170,6 +171,10 @@ def test_the_table_fits_a_terminal_and_shows_a_false_pass(report: dict[str, Any]
         lines = task_lines(one)
         assert max(map(len, lines)) <= WIDEST
     assert any("1 FALSE PASS, 0 false FAIL" in line for line in lines)
+    most = row("mjx-warp", 32768, 4e4, of_mujoco=spread([39.6]), of_raw=spread([0.88]))
+    most["agreement"] = {"plans": 32768, "same": 32768, "false_pass": 0, "false_fail": 0, "judged_again": 0.01}
+    (line,) = table._row(most)
+    assert line.endswith("39.60   0.88 32768/32768    1%") and len(line) <= WIDEST
     assert command.differs(bad)
     assert not command.differs(report)
 
@@ -204,12 +209,37 @@ def test_a_task_that_does_not_exist_yet_is_left_out_and_said() -> None:
 def test_an_unknown_engine_is_refused_with_those_that_exist() -> None:
     with pytest.raises(Exception, match="mujoco, mjx-warp, mjx-jax"):
         command._engines("mujoco,physx")
+    with pytest.raises(Exception, match="No engine ''"):
+        command._engines("")
+
+
+def test_a_cold_clock_of_what_is_not_measured_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "PickCube-v0", "--cold", "ReachSafe-v0"]) == 2
+    assert "--cold names ReachSafe-v0, which is not measured. It can name: PickCube-v0" in capsys.readouterr().err
+
+
+def test_the_words_beside_crossings_stand_in_rows_of_their_own(
+    report: dict[str, Any], toy_result: dict[str, Any]
+) -> None:
+    mine = made_up(report["machine"] | {"gpu": "a GPU"}, toy_result)
+    rows = mine["tasks"][0]["rows_measured"]
+    rows += [r | {"engine": "mjx-jax", "name": "mjx-jax"} for r in rows if r["engine"] == "mjx-warp"]
+    words = [e for e in ElementTree.fromstring(plot(mine)).iter() if (e.text or "").startswith("wins from")]
+    assert len({word.get("y") for word in words}) == len(words) == 2
+
+
+def test_the_suite_makes_no_folder_named_as_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        suite.main(["--help"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_no_recorded_run_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("[1]")
-    with pytest.raises(UsageError, match="no recorded run"):
-        command.recorded(str(tmp_path / "x.json"))
+    for text in ("[1]", "{", '{"schema": 1}', '{"schema": 1, "tasks": [{}]}', '{"schema": 1, "tasks": 3}'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(UsageError, match="no recorded run"):
+            command.recorded(str(tmp_path / "x.json"))
     with pytest.raises(UsageError, match="Cannot read"):
         command.recorded(str(tmp_path / "y.json"))
 

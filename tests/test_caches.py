@@ -127,7 +127,8 @@ def compilers(monkeypatch: pytest.MonkeyPatch) -> tuple[SimpleNamespace, SimpleN
     jax_config.update = lambda name, value: setattr(jax_config, name, value)
     warp_config = SimpleNamespace(kernel_cache_dir=None, log_level=20)
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(config=jax_config))
-    monkeypatch.setitem(sys.modules, "warp", SimpleNamespace(config=warp_config, LOG_WARNING=30))
+    fake = SimpleNamespace(config=warp_config, LOG_WARNING=30, init=lambda: None)
+    monkeypatch.setitem(sys.modules, "warp", fake)
     monkeypatch.setattr(caches, "find_spec", lambda name: name)
     monkeypatch.delenv("WARP_CACHE_PATH", raising=False)
     return jax_config, warp_config
@@ -161,3 +162,14 @@ def test_a_machine_without_warp_has_a_cache_for_jax(
     monkeypatch.setattr(caches, "find_spec", lambda name: None)
     use_kernel_caches.__wrapped__()
     assert compilers[0].jax_compilation_cache_dir and compilers[1].kernel_cache_dir is None
+
+
+def test_what_is_no_folder_is_not_asked_to_be_deleted() -> None:
+    said = caches.fault_of(Path("/dev/null"))
+    assert said is not None and "is no folder" in said and "delete" not in said
+
+
+def test_what_native_code_says_of_a_missing_driver_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    caches._without_native_words(lambda: os.write(2, b"no driver\n"))
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"

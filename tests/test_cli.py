@@ -19,7 +19,7 @@ from worldverify.cli import main
 from worldverify.outputs import Output, ready_folder
 from worldverify.plansfile import read_plans
 from worldverify.progress import Progress, bar
-from worldverify.table import count_line, printable, verdict_lines
+from worldverify.table import count_line, engine_lines, judges, printable, verdict_lines
 from worldverify.version import VERSION
 
 PICK = '{"skills": [{"skill": "pick", "object": "cube"}]}'
@@ -365,3 +365,14 @@ def test_angles_in_degrees_are_asked_about(tmp_path: Path, capsys: pytest.Captur
     file.write_text(json.dumps({"actions": [[0, -30, 0, -120, 0, 90, 45, 1]] * 8}))
     main(["verify", "PickCube-v0", str(file)])
     assert "Are the angles in degrees?" in capsys.readouterr().out
+
+
+def test_a_report_names_every_engine_that_judged_and_what_its_curves_come_from() -> None:
+    verdicts = wv.verify("PickCube-v0", [PICK, HOME, "?"])
+    assert engine_lines(verdicts) == []
+    assert judging._judged_by(verdicts) == {"judged by": verdicts[0].engine}
+    there = {"engine": "mjx", "impl": "warp", "device": "gpu", "dtype": "float32"}
+    mixed = wv.Verdicts([replace(verdicts[0], engine=verdicts[0].engine | there), *list(verdicts)[1:]])
+    assert judges(mixed) == "1 by mjx-warp (float32, gpu), 1 by mujoco (float64, cpu)"
+    facts = judging._judged_by(mixed)
+    assert facts["judged"] == judges(mixed) and "mujoco" in str(facts["curves and pictures"])

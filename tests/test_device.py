@@ -15,6 +15,7 @@ from worldverify.engines.device import (
     driver_version,
     find_gpu,
     gpu_refusal,
+    mjx_refusal,
     packages_refusal,
     warp_version_refusal,
 )
@@ -80,7 +81,7 @@ def test_the_driver_tells_its_version(text: str, version: str, tmp_path: Path) -
 def test_a_machine_without_a_driver_says_so(tmp_path: Path) -> None:
     gpu = find_gpu(tmp_path, {})
     assert not gpu.present
-    assert gpu.reason == "There is no NVIDIA driver on this machine: install one, or use the CPU."
+    assert gpu.reason == "There is no NVIDIA driver on this machine: install one to use a GPU."
 
 
 def test_a_container_that_was_given_no_gpu_says_how_to_give_one(tmp_path: Path, library: None) -> None:
@@ -222,3 +223,15 @@ def test_a_warp_that_finds_no_gpu_is_refused(installed: dict[str, str], librarie
     said = gpu_refusal("warp")
     assert said is not None and said.startswith("Warp cannot use the GPU")
     assert gpu_refusal("jax") is None
+
+
+@pytest.mark.parametrize(("package", "says"), [("jax", "pip install jax"), ("mujoco-mjx", "pip install mujoco-mjx")])
+def test_mjx_on_a_cpu_says_which_package_is_missing(package: str, says: str, installed: dict[str, str]) -> None:
+    assert mjx_refusal("jax", {}) is None
+    installed.pop(package)
+    assert says in (mjx_refusal("jax", {}) or "")
+
+
+@pytest.mark.parametrize(("platforms", "hides"), [("cuda", True), ("cuda,cpu", False), ("CPU", False), ("", False)])
+def test_jax_may_have_been_told_to_do_without_the_cpu(platforms: str, hides: bool, installed: dict[str, str]) -> None:
+    assert (mjx_refusal("jax", {"JAX_PLATFORMS": platforms}) is not None) == hides

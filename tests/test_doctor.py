@@ -191,8 +191,8 @@ def test_an_engine_that_fails_its_self_test_is_exit_status_one(
 def test_an_engine_that_was_named_must_be_there_and_the_others_need_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(selftest, "version_of", lambda package: None)
-    monkeypatch.setattr(selftest, "warp_version_refusal", lambda: "Warp is not installed.")
+    monkeypatch.setattr(selftest, "gpu_refusal", lambda impl: "There is none.")
+    monkeypatch.setattr(selftest, "mjx_refusal", lambda impl: "MJX is not installed.")
     assert main(["doctor", "--selftest"]) == 0
     assert "mjx-jax on the cpu: not tried. " in capsys.readouterr().out
     assert main(["doctor", "--selftest", "--engine", "mjx-jax"]) == 1
@@ -201,7 +201,8 @@ def test_an_engine_that_was_named_must_be_there_and_the_others_need_not(
 @pytest.mark.parametrize("arguments", [["--selftest", "--engine", "mjx"], ["--engine", "mujoco"]])
 def test_what_cannot_be_tested_is_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", *arguments]) == 2
-    assert capsys.readouterr().err.startswith("worldverify: ")
+    said = capsys.readouterr()
+    assert said.err.startswith("worldverify: ") and said.out == ""
 
 
 def test_what_is_broken_is_summed_up() -> None:
@@ -217,3 +218,20 @@ def test_doctor_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_cache_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (caches,) = (
+        check for check in examine(environ={"WORLDVERIFY_CACHE": str(tmp_path / "file/x")}) if check.name == "caches"
+    )
+    assert caches.state == "note" and "cannot be made" in caches.text
+
+
+def test_a_self_test_that_cannot_run_refuses_the_engine_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(model: Any, nlane: int) -> Engine:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(selftest, "makers", lambda backend: (broken, None))
+    with pytest.raises(selftest.SelfTestFailed, match=r"could not run \(RuntimeError: no such device\): use another"):
+        selftest.require_backend(selftest.MUJOCO)

@@ -487,7 +487,9 @@ def test_a_task_that_an_engine_cannot_simulate_is_told_and_nothing_compared_is_n
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--engine", "bullet"], "No engine"),
+        (["--engine", "bullet"], "No engine 'bullet'"),
+        (["--engine", "mjx-warp,"], "No engine ''"),
+        (["--engine", "mujoco", "--on", "gpu"], "use --on cpu, or --engine mjx-warp"),
         (["--engine", "mujoco"], "compared with"),
         (["NoTask-v0"], "No task"),
     ],
@@ -497,20 +499,48 @@ def test_what_does_not_exist_is_refused_in_a_sentence(words: list[str], said: st
         run(*words)
 
 
+@pytest.mark.parametrize("option", ["--json", "--save", "--witnesses"])
 def test_a_file_that_cannot_be_written_is_found_before_anything_is_compared(
-    among: Callable[[Contender], None], tmp_path: Path
+    option: str, among: Callable[[Contender], None], tmp_path: Path
 ) -> None:
     among(replace(contender(), find=lambda *args: pytest.fail("it was compared")))
     with pytest.raises(command.UsageError, match="Cannot write"):
-        run("--json", str(tmp_path / "nowhere" / "parity.json"))
+        run(option, str(tmp_path / "nowhere" / "parity.json"))
 
 
 def test_a_file_of_something_else_is_not_overwritten_with_bands(
     among: Callable[[Contender], None], tmp_path: Path
 ) -> None:
-    among(contender())
+    among(replace(contender(), find=lambda *args: pytest.fail("it was compared")))
     other = tmp_path / "bands.json"
     other.write_text("[]")
     with pytest.raises(command.UsageError, match="not a file of bands"):
-        run("--count", "2", "--states", "2", "--save", str(other))
+        run("--save", str(other))
     assert other.read_text() == "[]"
+
+
+def test_a_band_that_must_not_be_used_is_not_said_to_be_kept(
+    among: Callable[[Contender], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    among(contender())
+    monkeypatch.setattr("worldverify.parity.run.keep_band", lambda task, one: True)  # there is one of another run
+    assert run("--count", "2", "--states", "2") == 0
+    said = capsys.readouterr().out
+    assert "Not to be used" in said and "is kept" not in said
+    assert "the band that it has, from another run" in said
+
+
+def test_plans_of_which_none_is_compared_are_explained_by_another_command(
+    among: Callable[[Contender], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    among(contender())
+    (tmp_path / "plans.txt").write_text("hello")
+    assert run("--plans", str(tmp_path / "plans.txt")) == 1
+    assert f"worldverify decode {tmp_path / 'plans.txt'} shows why" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--count", "--states"])
+def test_more_than_fits_the_memory_is_not_asked_for(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(option, "1000001")
+    assert "from 1 to 1,000,000 is needed" in capsys.readouterr().err

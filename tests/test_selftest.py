@@ -336,7 +336,7 @@ def test_an_engine_that_breaks_down_is_a_result(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_engine_that_lacks_a_part_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selftest, "version_of", lambda name: None)
+    monkeypatch.setattr(selftest, "mjx_refusal", lambda impl: "MJX needs jax, which is not installed: pip install jax.")
     one = run_self_test("mjx-jax")
     assert one.refused and not one.passed
     assert "not tried. " in as_text(one) and "pip install" in as_text(one)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -122,7 +121,12 @@ def _add_verify(commands: Any) -> None:
         "-: lines on the standard input",
     )
     _add_contract(verify)
-    verify.add_argument("--on", choices=("cpu", "auto", "gpu"), default="auto", help="where to simulate (%(default)s)")
+    verify.add_argument(
+        "--on",
+        choices=("cpu", "auto", "gpu"),
+        default="auto",
+        help="where to simulate (%(default)s: the GPU, if there is one that was measured to be faster)",
+    )
     verify.add_argument(
         "--engine",
         metavar="NAME",
@@ -248,34 +252,37 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     if arguments.engine is not None and not arguments.selftest:
         raise UsageError("--engine names what to test: add --selftest.")
+    wanted = _named_engines(arguments.engine)
     checks = examine()
     if not arguments.json:
         print(as_text(checks))
     whole = usable(checks)
     tests: list[dict[str, Any]] = []
     if arguments.selftest and whole:
-        whole, tests = _selftests(arguments.engine, not arguments.json)
+        whole, tests = _selftests(wanted, named=arguments.engine is not None, show=not arguments.json)
     if arguments.json:
         print(as_json(checks, tests))
     return DONE if whole else NOT_ALL
 
 
-def _selftests(names: str | None, show: bool) -> tuple[bool, list[dict[str, Any]]]:
-    """(whether none failed, the results), shown as they come. An engine that was named must be able to run."""
-    from worldverify.engines.backend import NAMES, parse_engine
-    from worldverify.engines.selftest import as_json, as_text, run_self_test
+def _named_engines(names: str | None) -> tuple[str, ...]:
+    from worldverify.engines.backend import NAMES, parse_engines
 
-    wanted = NAMES if names is None else tuple(names.split(","))
     try:
-        for name in wanted:
-            parse_engine(name)
+        return NAMES if names is None else parse_engines(names)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _selftests(wanted: Sequence[str], *, named: bool, show: bool) -> tuple[bool, list[dict[str, Any]]]:
+    """(whether none failed, the results), shown as they come. An engine that was named must be able to run."""
+    from worldverify.engines.selftest import as_json, as_text, run_self_test
+
     whole = True
     tests: list[dict[str, Any]] = []
     for name in wanted:
         one = run_self_test(name)
-        whole = whole and (one.passed or (one.refused and names is None))
+        whole = whole and (one.passed or (one.refused and not named))
         tests.append(as_json(one))
         if show:
             print(f"\n{as_text(one)}", flush=True)
@@ -284,14 +291,13 @@ def _selftests(names: str | None, show: bool) -> tuple[bool, list[dict[str, Any]
 
 def find_engine(on: str, name: str | None) -> tuple[str | None, str | None]:
     """(engine, impl) of the option --engine; a UsageError says what would work where it cannot run with this --on."""
-    from worldverify.engines.backend import backend_of, parse_engine
+    from worldverify.engines.backend import as_options, backend_of, parse_engine
 
     try:
         engine, impl = (None, None) if name is None else parse_engine(name)
         backend_of(on, engine, impl)
     except ValueError as error:
-        said = str(error).replace("engine='mjx'", "--engine mjx-warp").replace("impl='warp'", "--engine mjx-warp")
-        raise UsageError(re.sub(r"\bon='(\w+)'", r"--on \1", said)) from None
+        raise UsageError(as_options(error)) from None
     return engine, impl
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worldverify.engines.caches import fault_of, version_of, wanted_folder
+from worldverify.engines.caches import CHOSEN, fault_of, version_of, wanted_folder
 from worldverify.engines.device import driver_note, find_gpu, packages_refusal, warp_version_refusal
 from worldverify.usage import import_fault
 from worldverify.version import VERSION
@@ -27,6 +27,7 @@ SAME_VERSION = (("jax", "jaxlib"),)
 
 GIB = 2**30
 LEAST_MEMORY = 1 * GIB
+EACH_TIME = "Until then kernels are compiled anew by every process"
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,19 @@ def _caches(environ: Mapping[str, str]) -> Check:
     named = {name: environ[name] for name in ("JAX_COMPILATION_CACHE_DIR", "WARP_CACHE_PATH") if environ.get(name)}
     listed = "".join(f"; {name}={value}" for name, value in named.items())
     if not folder.exists():
+        above = next(place for place in folder.absolute().parents if place.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            text = f"{folder} cannot be made, since {above} cannot be written to: name another in {CHOSEN}. {EACH_TIME}"
+            return Check("caches", "note", text + listed)
         return Check("caches", "ok", f"{folder} (not there yet){listed}")
     fault = fault_of(folder)
     if fault is not None:
-        return Check("caches", "note", f"{fault} Until then kernels are compiled anew by every process{listed}")
-    return Check("caches", "ok", f"{folder}, {_size(folder) / 2**20:.1f} MiB, which may be deleted{listed}")
+        return Check("caches", "note", f"{fault} {EACH_TIME}{listed}")
+    return Check(
+        "caches",
+        "ok",
+        f"{folder}, {_size(folder) / 2**20:.1f} MiB; what worldverify keeps there may be deleted{listed}",
+    )
 
 
 def _size(folder: Path) -> int:

@@ -22,7 +22,7 @@ from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
-from worldverify.table import count_line, engine_lines, printable, verdict_lines, warning_lines
+from worldverify.table import count_line, engine_lines, judges, printable, verdict_lines, warning_lines
 from worldverify.task import Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
@@ -174,7 +174,7 @@ def _report(
 
     with Progress("Drawing") as progress:
         made, trouble = entries(task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress)
-    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", "judged by": verdicts[0].engine}
+    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", **_judged_by(verdicts)}
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as part:
             page = write_report(Path(part), f"{task.name}: verdicts", made, summary=summary)
@@ -182,6 +182,13 @@ def _report(
     except OSError as error:
         raise cannot_write(folder, error) from None
     return folder / page.name, trouble
+
+
+def _judged_by(verdicts: Verdicts) -> dict[str, object]:
+    """Facts for the report: what judged, and what its curves and pictures come from where that is something else."""
+    if not engine_lines(verdicts):
+        return {"judged by": verdicts[0].engine}
+    return {"judged": judges(verdicts), "curves and pictures": "simulated again by mujoco (float64, cpu)"}
 
 
 def _verdict_lines(path: str) -> list[tuple[str, dict[str, Any]]]:

@@ -56,12 +56,17 @@ def count_line(verdicts: Sequence[Verdict]) -> str:
 
 def engine_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """What judged how many of the plans that were simulated, unless MuJoCo C judged them all."""
+    if all(v.engine["engine"] == "mujoco" for v in verdicts if v.cost.steps):
+        return []
+    return [f"Judged {judges(verdicts)}."]
+
+
+def judges(verdicts: Sequence[Verdict]) -> str:
+    """What judged how many of the plans that were simulated: "3 by mjx-warp (float32, cpu), 1 by ..."."""
     ran = [v.engine for v in verdicts if v.cost.steps]
     found = Counter((engine["engine"], engine["impl"], engine["dtype"], engine["device"]) for engine in ran)
-    if all(engine == "mujoco" for engine, *_ in found):
-        return []
     said = [f"{n} by {name_of_engine(e, i)} ({dtype}, {device})" for (e, i, dtype, device), n in found.most_common()]
-    return [f"Judged {', '.join(said)}."]
+    return ", ".join(said)
 
 
 def warning_lines(verdicts: Sequence[Verdict]) -> list[str]:

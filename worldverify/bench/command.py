@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worldverify.engines.backend import NAMES, parse_engine
+from worldverify.engines.backend import NAMES, parse_engines
 from worldverify.outputs import Output
 from worldverify.usage import UsageError, cannot_read, cannot_write, import_fault
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TASKS = ("ReachSafe-v0", "PickCube-v0", "PickClutter-v0")  # free reach, contact, clutter
 BUDGET_S = 300.0
 COLD = 0.3  # share of it for starts of new processes
+MOST = 1_000_000  # plans in a call: more would not fit the memory
 SCHEMA = 1
 
 
@@ -38,13 +39,18 @@ def add_bench(commands: Any) -> None:
     bench.set_defaults(run=run_bench)
     bench.add_argument("tasks", metavar="TASK", nargs="*", help=f"names of tasks (default: {', '.join(TASKS)})")
     bench.add_argument(
-        "--engine", metavar="NAMES", type=_engines, default=NAMES, help=f"of {','.join(NAMES)} (default: all)"
+        "--engine",
+        metavar="NAMES",
+        type=_engines,
+        default=NAMES,
+        help=f"separated by commas, of {', '.join(NAMES)} (default: all)",
     )
     bench.add_argument(
         "--batch",
         metavar="N,N,...",
         type=_batches,
-        help="plans in a call, measured in this order (default: 1 to 32768, few on a CPU device)",
+        help="numbers of plans in a call, such as 1,64,4096, measured in this order (default: 1 to 32768, fewer for "
+        "mjx-warp and mjx-jax on a CPU)",
     )
     bench.add_argument(
         "--repeats", metavar="N", type=_whole(1), default=5, help="rounds of two calls each (%(default)s)"
@@ -61,7 +67,7 @@ def add_bench(commands: Any) -> None:
         "--cold",
         metavar="TASKS",
         type=_names,
-        help="tasks whose first verdict in a new process is timed, or none (default: all)",
+        help="tasks whose first verdict in a new process is timed, separated by commas, or none (default: all)",
     )
     bench.add_argument("--dollars-cpu", metavar="X", type=_price, help="of an hour of all the CPUs, for plans a dollar")
     bench.add_argument("--dollars-gpu", metavar="X", type=_price, help="of an hour of the GPU")
@@ -81,6 +87,9 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
     overlay = None if arguments.overlay is None else recorded(arguments.overlay)
     names = _tasks(arguments.tasks)
+    for name in arguments.cold or ():
+        if name not in names:
+            raise UsageError(f"--cold names {name}, which is not measured. It can name: {', '.join(names)}, or none.")
     wanted = Wanted(
         engines=tuple(arguments.engine),
         batches=arguments.batch,
@@ -160,14 +169,23 @@ def differs(report: dict[str, Any]) -> bool:
 def recorded(path: str) -> dict[str, Any]:
     """A report that was written with --json."""
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        report: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise cannot_read(path, error) from None
     except ValueError:
         report = None
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA or "tasks" not in report:
+    if not _drawable(report):
         raise UsageError(f"{path} is no recorded run: give what worldverify bench --json wrote.")
-    return report
+    return dict(report)
+
+
+def _drawable(report: Any) -> bool:
+    from worldverify.bench.plot import plot
+
+    try:
+        return report["schema"] == SCHEMA and bool(plot(report))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _tasks(names: Sequence[str]) -> Sequence[str]:
@@ -195,17 +213,15 @@ def _output(path: str) -> Output:
 
 
 def _engines(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     try:
-        for name in names:
-            parse_engine(name)
+        return parse_engines(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return names
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """Names with commas between them; `none` is no name."""
+    return tuple(name for part in text.split(",") if (name := part.strip()) not in ("", "none"))
 
 
 def _price(text: str) -> float:
@@ -223,15 +239,15 @@ def _tell(line: str) -> None:
 
 
 def _batches(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(_whole(1)(part.strip()) for part in text.split(",")))
+    return tuple(dict.fromkeys(_whole(1, MOST)(part.strip()) for part in text.split(",")))
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number, from `least` on."""
+def _whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Reads a whole number, from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**31):
-            raise argparse.ArgumentTypeError(f"a whole number from {least} on is needed, not {text!r}")
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most:,} is needed, not {text!r}")
         return int(text)
 
     return read

@@ -55,12 +55,15 @@ def _panel(result: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Ite
             yield _polyline([frame.at(*p) for p in _points(curve)], name, device, dash)
             if not dash:
                 yield from (_dot(*frame.at(*p), COLOURS[name]) for p in _points(curve))
+    crossings = []
     for shown in (curves, dashed):
         reference = next((curve for key, curve in shown.items() if key[0] == "mujoco"), [])
         for key, curve in shown.items():
             cross = crossover(reference, curve) if key[0] != "mujoco" else None
             if cross is not None:
-                yield from frame.crossing(cross, _rate_at(curve, cross))
+                crossings.append((cross, _rate_at(curve, cross), COLOURS[key[0]]))
+    for row, crossing in enumerate(sorted(crossings)):
+        yield from frame.crossing(*crossing, row)
 
 
 class _Frame:
@@ -82,19 +85,23 @@ class _Frame:
             _, y = self.at(10**self.x0, 10.0**power)
             yield _line(LEFT, y, WIDTH - RIGHT, y, GRID)
             yield _text(LEFT - 6, y + 4, "end", FAINT, _number(10.0**power))
-        step = 1 if self.x1 - self.x0 < 2.5 else 2
+        step = next(step for step, decades in ((1, 1.6), (2, 3.2), (4, math.inf)) if self.x1 - self.x0 < decades)
         for exponent in range(math.ceil(self.x0 / math.log10(2) - 1e-9), int(self.x1 / math.log10(2) + 1e-9) + 1):
-            if exponent % (2 * step) == 0:
+            if exponent % step == 0:
                 x, y = self.at(2.0**exponent, 10.0**self.y0)
                 yield _line(x, TOP, x, y, GRID)
                 yield _text(x, y + 15, "middle", FAINT, _number(2.0**exponent))
         yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "middle", FAINT, "plans in a call")
         yield _text(LEFT, 36, "start", FAINT, "verified plans/s")
 
-    def crossing(self, batch: float, rate: float) -> Iterator[str]:
+    def crossing(self, batch: float, rate: float, colour: str, row: int) -> Iterator[str]:
+        """A circle where a curve begins to win, and a line down to words in a row of their own, clear of the curves."""
         x, y = self.at(batch, rate)
+        low = HEIGHT - BOTTOM - 8 - 14 * row
+        side, gap = ("start", 5) if x < WIDTH - RIGHT - 90 else ("end", -5)
+        yield _line(x, y + 5, x, low + 4, colour)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{INK}" stroke-width="1.4"/>'
-        yield _text(x + 8, y + 14, "start", INK, f"wins from {batch:,.0f}")
+        yield _text(x + gap, low, side, INK, f"wins from {batch:,.0f}")
 
 
 def _curves(result: Mapping[str, Any]) -> dict[tuple[str, str, int | None], list[Row]]:

@@ -3,6 +3,7 @@
 `python -m worldverify.bench.suite [FOLDER]`, or `make gpu`. Without a GPU it runs on CPU devices, with little work.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -104,7 +105,11 @@ def _show(file: Path, shown: int) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status: 0 if every command ended well."""
-    path = Path(arguments[0] if arguments else FOLDER)
+    parser = argparse.ArgumentParser(prog="python -m worldverify.bench.suite", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default=FOLDER, help="what all is written to (%(default)s)"
+    )
+    path = Path(parser.parse_args(arguments).folder)
     try:
         folder = ready_folder(path)
     except OSError as error:
@@ -118,3 +123,6 @@ if __name__ == "__main__":
     except UsageError as error:
         print(f"worldverify: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("worldverify: interrupted.", file=sys.stderr)
+        sys.exit(130)

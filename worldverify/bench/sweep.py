@@ -156,7 +156,7 @@ def _one_batch(
         ):  # what all others are compared with is there, however short of time
             if "time" not in known[key].said:
                 known[key].said.add("time")
-                late.append(f"{label(contestant.name, contestant.cpus, contestant.device)} ({expected:.0f} s)")
+                late.append(f"{label(contestant.name, contestant.cpus, contestant.device)} ({max(1, expected):.0f} s)")
             continue
         try:
             ready = contestant.make(task, lines, stacked)
@@ -171,8 +171,11 @@ def _one_batch(
         if contestant.checked and contestant.engine == "mujoco":
             truth[:] = [v.status for v in ready.verdicts[0]] if len(truth) < batch else truth
     if late:
-        whom = "plans that are alike" if crowd == "alike" else "plans"
-        said.append(f"Not measured from {batch} {whom} on, which had {allowed:.0f} s in all: {', '.join(late)}.")
+        whom = "plans that are alike" if crowd == "alike" else f"plan{'' if batch == 1 else 's'}"
+        said.append(
+            f"Not measured for lack of time, first at {batch} {whom} in a call, with {allowed:.0f} s left (in "
+            f"brackets, what it would have taken): {', '.join(late)}."
+        )
     runs = {_name(key): entry[1].run for key, entry in prepared.items()}
     rounds = {_name(key): _rounds(wanted.repeats, entry[2]) for key, entry in prepared.items()}
     walls = in_turn(runs, rounds, until=until)

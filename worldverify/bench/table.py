@@ -8,8 +8,13 @@ from worldverify.bench.sweep import label
 
 WIDEST = 120  # characters of a line
 HEAD = (
-    f"{'':<29}{'plans':>6}{'plans/s':>9}{'least..most':>16}{'steps/s':>11}{'p50 s':>8}{'p99 s':>8}"
-    f"{'x mujoco':>9}{'of raw':>7}{'same':>10}{'again':>6}"
+    f"{'':<29}{'plans':>6}{'plans/s':>9}{'least..most':>15}{'steps/s':>11}{'p50 s':>8}{'p99 s':>8}"
+    f"{'x mujoco':>9}{'of raw':>7}{'same':>12}{'again':>6}"
+)
+KEY = (
+    "plans: in a call; plans/s: verified, the median and its range; p50 s, p99 s: of a call; x mujoco: the rate over "
+    "that of mujoco on all CPUs; of raw: the rate over that of the same engine without sensors, checks and verdicts; "
+    "same: verdicts that are those of MuJoCo C; again: judged a second time, by MuJoCo C."
 )
 
 
@@ -25,7 +30,7 @@ def heading(machine: Mapping[str, Any]) -> list[str]:
         lines.append("Nothing here was measured on a GPU: engines made for one ran on a CPU device, which is slow.")
     if machine["load_1m_before"] > 0.3 * machine["usable_cpus"]:
         lines.append(f"This machine was busy (load {machine['load_1m_before']:g}): rates are lower than they could be.")
-    return lines
+    return [*lines, "", *wrap(KEY, WIDEST)]
 
 
 def task_lines(result: Mapping[str, Any]) -> list[str]:
@@ -38,7 +43,10 @@ def task_lines(result: Mapping[str, Any]) -> list[str]:
         lines += [line for row in sorted(rows, key=lambda r: r["batch"]) for line in _row(row)]
     said = [*_starts(result["starts"]), *(_sum(one) for one in result["summary"])]
     said += [*_second_opinions(result), *result["skipped"]]
-    return [*lines, *(line for sentence in said for line in wrap(sentence, WIDEST, subsequent_indent="  "))]
+    return [
+        *lines,
+        *(line for sentence in said for line in wrap(sentence, WIDEST, subsequent_indent="  ", break_on_hyphens=False)),
+    ]
 
 
 def _scene(result: Mapping[str, Any]) -> list[str]:
@@ -62,11 +70,11 @@ def _row(row: Mapping[str, Any]) -> list[str]:
     range_ = f"{_rate(plans['min'])}..{_rate(plans['max'])}" if plans else "-"
     agreed = row.get("agreement")
     cells = [
-        f"{label(row['name'], row['cpus'], row['device']):<29}{row['batch']:>6}{rate}{range_:>16}",
+        f"{label(row['name'], row['cpus'], row['device']):<29}{row['batch']:>6}{rate}{range_:>15}",
         f"{row['steps_per_s']['p50']:>11,.0f}{wall['p50']:>8.3g}{wall['p99']:>8.3g}",
         _ratio(row.get("of_mujoco"), 9),
         _ratio(row.get("of_raw"), 7),
-        f"{agreed['same']}/{agreed['plans']}".rjust(10) + f"{agreed['judged_again']:>6.0%}" if agreed else "",
+        f"{agreed['same']}/{agreed['plans']}".rjust(12) + f"{agreed['judged_again']:>6.0%}" if agreed else "",
     ]
     line = "".join(cells).rstrip()
     if agreed and agreed["false_pass"] + agreed["false_fail"]:
@@ -90,8 +98,8 @@ def _second_opinions(result: Mapping[str, Any]) -> list[str]:
     rows = [row for row in result["rows_measured"] if row.get("agreement")]
     slowed = dict.fromkeys(row["engine"] for row in rows if row["agreement"]["judged_again"] == 1)
     return [
-        f"{engine}: MuJoCo C judged every plan again, for want of a guard band; worldverify parity {result['task']} "
-        f"--engine {engine} makes one."
+        f"{engine}: MuJoCo C judged every plan again, most often for want of a guard band, which worldverify parity "
+        f"{result['task']} --engine {engine} --count 720 measures."
         for engine in slowed
     ]
 
@@ -109,7 +117,7 @@ def _starts(starts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _sum(one: Mapping[str, Any]) -> str:
     name = label(one["engine"], one["cpus"], one["device"])
-    best = f"{name}: {_rate(one['best_plans_per_s'])} verified plans/s at best, with {one['best_batch']} plans"
+    best = f"{name}: {_rate(one['best_plans_per_s'])} verified plans/s at best, with {one['best_batch']} in a call"
     if "plans_per_dollar" in one:
         best += f", {one['plans_per_dollar']:,.0f} a dollar"
     if one["engine"] == "mujoco":

@@ -1,5 +1,6 @@
 """Which engine judges: what a caller may ask for, and what this machine can give."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +60,20 @@ def parse_engine(name: str) -> tuple[str, str]:
     return engine, impl or "c"
 
 
+def parse_engines(names: str) -> tuple[str, ...]:
+    """The engines of a list with commas, each once."""
+    found = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    for name in found:
+        parse_engine(name)
+    return found
+
+
+def as_options(error: Exception) -> str:
+    """What is said of arguments, said of the options of the command line."""
+    said = str(error).replace("engine='mjx'", "--engine mjx-warp")
+    return re.sub(r"\bon='(\w+)'", r"--on \1", said)
+
+
 def backend_of(on: str = "auto", engine: str | None = None, impl: str | None = None) -> Backend | None:
     """What a caller asked for; None leaves the choice to measurement (on="auto", and there is a GPU).
 
@@ -96,13 +111,14 @@ def _by_device(on: str) -> Backend | None:
 
 
 def _mjx(on: str, impl: str) -> Backend:
-    from worldverify.engines.device import gpu_refusal, warp_version_refusal
+    from worldverify.engines.device import gpu_refusal, mjx_refusal
 
     fault = gpu_refusal(impl) if on != "cpu" else None
     if on == "gpu" and fault is not None:
         raise ValueError(f"on='gpu' cannot be done here. {fault} Or use on='cpu' or on='auto'.")
-    if impl == "warp":
-        missing = warp_version_refusal()
-        if missing is not None:
-            raise ValueError(missing)
-    return Backend("mjx", impl, "cpu" if on == "cpu" or fault is not None else "gpu")
+    if on != "cpu" and fault is None:
+        return Backend("mjx", impl, "gpu")
+    missing = mjx_refusal(impl)
+    if missing is not None:
+        raise ValueError(missing)
+    return Backend("mjx", impl, "cpu")

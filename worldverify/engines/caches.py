@@ -1,6 +1,7 @@
 """A private folder of this user for what can be made again: compiled kernels, measurements, self-tests that passed."""
 
 import atexit
+import ctypes
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -49,11 +50,13 @@ def fault_of(folder: Path) -> str | None:
         status = folder.stat()
     except OSError as error:
         return f"The cache folder {folder} cannot be read ({error.strerror}): name another in {CHOSEN}."
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{folder} is no folder: name one of your own in {CHOSEN}."
     if status.st_uid != os.geteuid():
         return f"The cache folder {folder} belongs to another user: name one of your own in {CHOSEN}."
     if stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
         return f"Others may write to the cache folder {folder}: delete it, or name another in {CHOSEN}."
-    if not (stat.S_ISDIR(status.st_mode) and os.access(folder, os.W_OK | os.X_OK)):
+    if not os.access(folder, os.W_OK | os.X_OK):
         return f"The cache folder {folder} cannot be written to: make it writable, or name another in {CHOSEN}."
     return None
 
@@ -88,6 +91,33 @@ def use_kernel_caches() -> None:
     warp.config.log_level = max(warp.config.log_level, warp.LOG_WARNING)
     if warp.config.kernel_cache_dir is None and not os.environ.get("WARP_CACHE_PATH"):
         warp.config.kernel_cache_dir = str(kernel_folder() / "warp")
+    if not _loads("libcuda.so.1"):
+        _without_native_words(warp.init)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _without_native_words(call: Callable[[], object]) -> None:
+    """Call what writes past Python to the standard error: Warp's native code tells of a driver that is not there, which
+    no setting of it turns off, and which is no news to who asked for a CPU."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no standard error
+        call()
+        return
+    try:
+        os.dup2(nowhere, 2)
+        call()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def read_json(name: str) -> Any | None:

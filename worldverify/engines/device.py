@@ -40,7 +40,7 @@ def find_gpu(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) ->
 
     nodes = [*root.glob("dev/nvidia[0-9]*"), *root.glob("dev/dxg")]  # the latter in Windows' Linux
     if driver is None and not nodes:
-        return none("There is no NVIDIA driver on this machine: install one, or use the CPU.")
+        return none("There is no NVIDIA driver on this machine: install one to use a GPU.")
     said = f"NVIDIA driver {driver or 'of unknown version'}"
     if not nodes:
         return none(f"The {said} is loaded, but this process sees no GPU: start the container with --gpus all.")
@@ -68,23 +68,43 @@ def gpu_refusal(impl: str = "warp") -> str | None:
 
 def packages_refusal(impl: str = "warp", environ: Mapping[str, str] = os.environ) -> str | None:
     """Which package or setting is in the way of a GPU that is there. Imports nothing."""
-    platforms = environ.get("JAX_PLATFORMS", "")
-    if platforms and not {"cuda", "gpu"} & {name.strip().lower() for name in platforms.split(",")}:
-        return f"JAX_PLATFORMS={platforms} hides the GPU from JAX: unset it, or put cuda first."
-    for name in ("jax", "mujoco-mjx"):
-        if version_of(name) is None:
-            return f"The GPU needs {name}, which is not installed: pip install {name}."
+    if _hides(environ, "cuda", "gpu"):
+        return f"JAX_PLATFORMS={environ['JAX_PLATFORMS']} hides the GPU from JAX: unset it, or put cuda first."
+    missing = _mjx_missing()
+    if missing is not None:
+        return missing
     plugins = {name: version_of(name) for name in PLUGINS if version_of(name)}
     if not plugins:
         return f"There is an NVIDIA GPU, but JAX has no plugin for it: {INSTALL_JAX}."
     return warp_version_refusal() if impl == "warp" else None
 
 
+def mjx_refusal(impl: str = "warp", environ: Mapping[str, str] = os.environ) -> str | None:
+    """Why MJX cannot run on a CPU device with the packages installed, as one sentence with the fix. Imports nothing."""
+    missing = _mjx_missing() or (warp_version_refusal() if impl == "warp" else None)
+    if missing is None and _hides(environ, "cpu"):
+        return f"JAX_PLATFORMS={environ['JAX_PLATFORMS']} hides the CPU from JAX: unset it, or add cpu to it."
+    return missing
+
+
+def _mjx_missing() -> str | None:
+    for name in ("jax", "mujoco-mjx"):
+        if version_of(name) is None:
+            return f"MJX needs {name}, which is not installed: pip install {name}."
+    return None
+
+
+def _hides(environ: Mapping[str, str], *names: str) -> bool:
+    """Whether JAX was told to use other platforms than these."""
+    platforms = environ.get("JAX_PLATFORMS", "")
+    return bool(platforms) and not set(names) & {name.strip().lower() for name in platforms.split(",")}
+
+
 def warp_version_refusal() -> str | None:
     """Why MJX cannot run its Warp kernels with the packages installed, on any device. Imports nothing."""
     wanted, found = _wanted_warp(), version_of("warp-lang")
     if found is None:
-        return f"impl='warp' needs warp-lang, which is not installed: {INSTALL_WARP}."
+        return f"mjx-warp needs warp-lang, which is not installed: {INSTALL_WARP}."
     if wanted is not None and found.partition("+")[0] != wanted:
         return (
             f"warp-lang {found} is installed, but mujoco-mjx {version_of('mujoco-mjx')} works with {wanted} only: "

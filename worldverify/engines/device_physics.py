@@ -144,9 +144,10 @@ class DevicePhysics:
         if finding.capped > CAPPED_SHARE * (upto + 1):
             return f"the solver of {name} often stopped at its iteration limit."
         if band is None:
+            count = "" if self._backend.device == "gpu" else " --count 720"  # what is drawn by itself is too few there
             return (
                 f"there is no usable parity report for {job.task.name} on {name} here; "
-                f"worldverify parity {job.task.name} --engine {name} makes one."
+                f"worldverify parity {job.task.name} --engine {name}{count} may make one."
             )
         final = finding.final or {}
         near = depth(finding.status, {n: final[n] for n, m in finding.margins.items() if m.guard})

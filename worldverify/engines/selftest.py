@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from worldverify.engines.backend import MUJOCO, Backend, EngineRefused, parse_engine
-from worldverify.engines.caches import cpu_type, read_json, sha_of, version_of, versions, write_json
-from worldverify.engines.device import driver_version, gpu_names, gpu_refusal, warp_version_refusal
+from worldverify.engines.caches import cpu_type, read_json, sha_of, versions, write_json
+from worldverify.engines.device import driver_version, gpu_names, gpu_refusal, mjx_refusal
 from worldverify.engines.exam import LANES, Check, MakeEngine, SelfTest, refusal_of, scene, self_test
 from worldverify.engines.making import make_engine
 from worldverify.kernels.engine import Engine
@@ -41,12 +41,20 @@ class Examined:
 
 
 def require_backend(backend: Backend) -> None:
-    """Raise SelfTestFailed unless this way to simulate passes here.
+    """Raise SelfTestFailed unless this way to simulate passes here, also where it cannot even be asked.
 
     MuJoCo C is asked every time (some 20 ms); an engine that has to be compiled once, until something changes that
     its answers could depend on.
     """
-    require_self_test(*makers(backend), key=None if backend.exact else memory_key(backend))
+    try:
+        require_self_test(*makers(backend), key=None if backend.exact else memory_key(backend))
+    except EngineRefused:
+        raise
+    except Exception as error:  # whatever a driver, a compiler or a library may end in
+        raise SelfTestFailed(
+            f"The self-test of {backend.name} on the {backend.device} could not run ({_said(error)[:300]}): use "
+            "another engine; worldverify doctor --selftest says which ones work here."
+        ) from error
 
 
 def require_self_test(
@@ -121,7 +129,7 @@ def run_self_test(name: str) -> Examined:
         try:
             found = self_test(*makers(backend))
         except Exception as error:  # whatever a driver, a compiler or a library may end in
-            fault = " ".join(f"{type(error).__name__}: {error}".split())
+            fault = _said(error)
     return Examined(backend, found, fault, refusal is not None, perf_counter() - clock)
 
 
@@ -167,9 +175,10 @@ def _backend_here(name: str) -> tuple[Backend, str | None]:
     engine, impl = parse_engine(name)
     if engine == "mujoco":
         return MUJOCO, None
-    missing = warp_version_refusal() if impl == "warp" else None
-    for package in ("jax", "mujoco-mjx"):
-        if version_of(package) is None:
-            missing = f"{package} is not installed: pip install {package}."
-    on_gpu = missing is None and gpu_refusal(impl) is None
-    return Backend(engine, impl, "gpu" if on_gpu else "cpu"), missing
+    if gpu_refusal(impl) is None:
+        return Backend(engine, impl, "gpu"), None
+    return Backend(engine, impl, "cpu"), mjx_refusal(impl)
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")

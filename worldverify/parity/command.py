@@ -28,6 +28,7 @@ COUNTS = {"gpu": 2048, "warp": 96, "jax": 8}  # plans: on a GPU, and on the CPU 
 STATES = {"gpu": 512, "warp": 64, "jax": 32}
 
 SCHEMA = 1
+MOST = 1_000_000  # plans or states: more would not fit the memory
 
 
 def add_parity(commands: Any) -> None:
@@ -52,14 +53,14 @@ def add_parity(commands: Any) -> None:
     )
     parity.add_argument(
         "--count",
-        type=_whole(1),
+        type=_whole(1, MOST),
         metavar="N",
         help=f"plans to draw (default: {COUNTS['gpu']} on a GPU; on a CPU {COUNTS['warp']} with Warp and "
-        f"{COUNTS['jax']} with JAX, which show the engine, but are too few for a band: it takes about 700)",
+        f"{COUNTS['jax']} with JAX, which show the engine, but are too few for a band: that takes about 720)",
     )
     parity.add_argument(
         "--states",
-        type=_whole(1),
+        type=_whole(1, MOST),
         metavar="N",
         help=f"states of the first two levels (default: {STATES['gpu']}, {STATES['warp']} and {STATES['jax']})",
     )
@@ -71,8 +72,8 @@ def add_parity(commands: Any) -> None:
     parity.add_argument(
         "--witnesses",
         metavar="FILE",
-        default=WITNESSES,
-        help="verdict lines of MuJoCo C that an engine contradicts, for worldverify replay (%(default)s)",
+        help="where verdict lines of MuJoCo C go that an engine contradicts, for worldverify replay "
+        f"(default: {WITNESSES}, if there are any)",
     )
 
 
@@ -89,19 +90,23 @@ def run_parity(arguments: argparse.Namespace) -> int:
 
     with ExitStack() as files:
         report = None if arguments.json in (None, "-") else _output(arguments.json, files)
+        saved = None if arguments.save is None else (_output(arguments.save, files), _bands(Path(arguments.save)))
+        if arguments.witnesses is not None:
+            _output(arguments.witnesses, files)
         found = compare_all(tasks, contenders, arguments, told)
         text = json.dumps(as_json(found, arguments), indent=1, allow_nan=False) + "\n"
         if report is not None:
             _written(report, text)
         elif arguments.json == "-":
             sys.stdout.write(text)
-    if arguments.save is not None:
-        _save(Path(arguments.save), [(task, one) for task, one in found if one.band.unusable is None])
+        if saved is not None:
+            _save(*saved, [(task, one) for task, one in found if one.band.unusable is None])
     witnesses = [line for _, one in found for line in one.witnesses]
     if witnesses:
+        place = arguments.witnesses or WITNESSES
         with ExitStack() as files:
-            _written(_output(arguments.witnesses, files), "".join(f"{json.dumps(line)}\n" for line in witnesses))
-        told(f"Witnesses: worldverify replay {shlex.quote(arguments.witnesses)}")
+            _written(_output(place, files), "".join(f"{json.dumps(line)}\n" for line in witnesses))
+        told(f"Witnesses: worldverify replay {shlex.quote(place)}")
     return DONE if found and all(one.holds for _, one in found) else NOT_ALL
 
 
@@ -131,15 +136,28 @@ def compare_all(
             states = arguments.states or STATES.get(kind, STATES["warp"])
             crowd = drawn(task, count, arguments.seed) if given is None else crowd_of(task, given)
             if not crowd.plans:
-                told(f"{task.name} on {other.name}: not compared. None of the plans reaches the physics.\n")
+                told(f"{task.name} on {other.name}: not compared. No plan reaches the physics{_ask(arguments)}.\n")
                 continue
             one = compare(task, crowd, other, states=states, seed=arguments.seed)
             usable = given is None and keep_band(task, one)
-            told(as_text(one) + ("\nThe band is kept for worldverify verify.\n" if usable else "\n"))
+            told(f"{as_text(one)}\n{_kept(one, usable)}")
             found.append((task, one))
     if not found:
         told("Nothing was compared.")
     return found
+
+
+def _kept(one: "Parity", usable: bool) -> str:
+    """What verify goes by from now on, if there is a band."""
+    if not usable:
+        return ""
+    if one.band.unusable is None:
+        return "The band is kept for worldverify verify.\n"
+    return "worldverify verify goes on using the band that it has, from another run.\n"
+
+
+def _ask(arguments: argparse.Namespace) -> str:
+    return f"; worldverify decode {shlex.quote(arguments.plans)} shows why" if arguments.plans else ""
 
 
 def as_json(found: Sequence[tuple["Task", "Parity"]], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -175,38 +193,38 @@ def _tasks(names: Sequence[str]) -> list["Task"]:
 
 
 def _contenders(names: str, on: str) -> list["Contender"]:
-    from worldverify.engines.backend import backend_of, parse_engine
+    from worldverify.engines.backend import as_options, backend_of, parse_engine, parse_engines
     from worldverify.engines.selftest import SelfTestFailed
     from worldverify.parity.contender import of_backend
 
-    contenders = []
-    for name in names.split(","):
-        try:
-            engine, impl = parse_engine(name.strip())
-            backend = backend_of(on, engine, impl)
+    try:
+        backends = [backend_of(on, *parse_engine(name)) for name in parse_engines(names)]
+        for backend in backends:
             if backend is None or backend.exact:
-                raise ValueError(f"{name} is what the engines are compared with. Engines: {ENGINES}.")
-            contenders.append(of_backend(backend))
-        except (ValueError, SelfTestFailed) as error:
-            raise UsageError(str(error).replace("on=", "--on ").replace("'", "")) from None
-    return contenders
+                raise ValueError(f"mujoco is what the engines are compared with. Engines: {ENGINES}.")
+        return [of_backend(backend) for backend in backends if backend is not None]
+    except (ValueError, SelfTestFailed) as error:
+        raise UsageError(as_options(error)) from None
 
 
-def _save(path: Path, found: Sequence[tuple["Task", "Parity"]]) -> None:
-    """Add bands to a file of bands, each in the place of the one it follows."""
+def _bands(path: Path) -> list[Any]:
+    """What a file of bands holds; nothing if it is not there."""
+    if not path.exists():
+        return []
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["bands"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is not a file of bands: name another, or one that --save has written.") from None
+
+
+def _save(output: Output, bands: list[Any], found: Sequence[tuple["Task", "Parity"]]) -> None:
+    """Add bands to those of a file, each in the place of the one it follows."""
     from worldverify.engines.band import band_key, band_record
 
-    bands: list[Any] = []
-    if path.exists():
-        try:
-            bands = list(json.loads(path.read_text(encoding="utf-8"))["bands"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{path} is not a file of bands: name another, or one that --save has written.") from None
     for task, one in found:
         record = band_record(band_key(task, one.info), one.band)
         bands = [*(old for old in bands if old.get("key") != record["key"]), record]
-    with ExitStack() as files:
-        _written(_output(str(path), files), json.dumps({"schema": SCHEMA, "bands": bands}, indent=1) + "\n")
+    _written(output, json.dumps({"schema": SCHEMA, "bands": bands}, indent=1) + "\n")
 
 
 def _output(path: str, files: ExitStack) -> Output:
@@ -223,12 +241,13 @@ def _written(output: Output, text: str) -> None:
         raise cannot_write(output.path, error) from None
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number, from `least` on."""
+def _whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """Reads a whole number, from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**63):
-            raise argparse.ArgumentTypeError(f"a whole number from {least} on is needed, not {text!r}")
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            upto = "on" if most == 2**63 - 1 else f"to {most:,}"
+            raise argparse.ArgumentTypeError(f"a whole number from {least} {upto} is needed, not {text!r}")
         return int(text)
 
     return read

@@ -73,7 +73,7 @@ def _band(found: Parity) -> str:
     text = (
         f"{band.width:.3g} margin scales, holds {band.share:.2%} of the plans; flips inside {band.flips_inside}, "
         f"outside {band.flips_outside}, narrow escapes {verdicts.narrow}; a verdict outside is wrong with a "
-        f"probability below {band.upper:.2%} (95 %; {verdicts.upper_all:.2%} from all plans); "
+        f"probability below {band.upper:.2%} (at 95 % confidence; {verdicts.upper_all:.2%} by all plans); "
         f"MuJoCo C judges {verdicts.rejudged:.1%} again"
     )
     return text + (f". Not to be used: {band.unusable}" if band.unusable else "")
