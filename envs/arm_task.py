@@ -9,6 +9,7 @@ import numpy as np
 from worldverify import contracts as formats
 from worldverify.action import SKILLS
 from worldverify.camera import Camera
+from worldverify.domain import Domain
 from worldverify.envs.arm import AT_ORIGIN, JOINTS, Mount, arm_value, turn
 from worldverify.envs.parts import FLOOR, TIMESTEP, Part, scene_spec
 from worldverify.plan import admit
@@ -17,6 +18,9 @@ from worldverify.spec import Spec
 from worldverify.task import Randomise, Task
 
 RATE = 25.0  # Hz, actions a second
+
+# What a cell with a calibrated camera and weighed objects is uncertain of.
+DOMAIN = Domain(mass=0.1, friction=0.1, gain=0.05, delay=0.02, perception=0.003)
 
 # The plans of a task, written for the start of seed 0: plans(positions of the objects) -> plans.
 Plans = Callable[[Mapping[str, Any]], Any]
@@ -32,6 +36,8 @@ def arm_task(
     randomise: Randomise,
     good: Plans,
     bad: Mapping[str, Plans],
+    precondition: str = "",
+    domain: Domain = DOMAIN,
     mount: Mount = AT_ORIGIN,
     rate: float = RATE,
     timestep: float = TIMESTEP,
@@ -68,6 +74,8 @@ def arm_task(
         arm=arm_value(mount),
         camera=camera,
         randomise=randomise,
+        domain=domain,
+        precondition=precondition,
         good=plan(good),
         bad={requirement: plan(write) for requirement, write in bad.items()},
         objects=tuple(objects),

@@ -142,6 +142,13 @@ def _add_verify(commands: Any) -> None:
         default="decided",
         help="margins at the moment that decides, or at the horizon (%(default)s)",
     )
+    verify.add_argument(
+        "--randomise",
+        choices=("start", "all"),
+        default="start",
+        help="what the seed draws: where things are, or also masses, friction, actuators, delay and errors of "
+        "perception (%(default)s)",
+    )
 
 
 def _add_replay(commands: Any) -> None:
@@ -229,6 +236,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         format=declared_contract(arguments.format, arguments.contract, arguments.stats, task),
         seed=arguments.seed,
         margins=arguments.margins,
+        randomise=arguments.randomise,
         threads=arguments.threads,
         on=arguments.on,
         engine=engine,

@@ -37,6 +37,7 @@ class Wanted:
 
     seed: int = 0
     margins: Literal["decided", "full"] = "decided"
+    randomise: Literal["start", "all"] = "start"
     threads: int | None = None
     on: On = "auto"
     engine: str | None = None
@@ -72,6 +73,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
                 impl=wanted.impl,
                 seed=wanted.seed,
                 margins=wanted.margins,
+                randomise=wanted.randomise,
                 threads=wanted.threads,
                 watch=progress,
                 format=wanted.format,

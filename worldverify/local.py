@@ -12,6 +12,7 @@ from worldverify.action import ActionSpec
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.declared import contract_of
+from worldverify.domain import world_of
 from worldverify.engines.backend import MUJOCO, Backend, DeviceLost, EngineRefused
 from worldverify.engines.making import physics_on
 from worldverify.engines.physics import Job, Outcome, Physics
@@ -25,7 +26,7 @@ from worldverify.rewards import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
-from worldverify.verifier import Margins, Scope
+from worldverify.verifier import Margins, Randomised, Scope
 from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
@@ -55,6 +56,7 @@ class LocalVerifier:
         state: Floats | Sequence[Floats] | None = None,
         scope: Scope = "plan",
         margins: Margins = "decided",
+        randomise: Randomised = "start",
         history: Trace | None = None,
         watch: Watch | None = None,
         format: str | ActionSpec | None = None,
@@ -67,19 +69,28 @@ class LocalVerifier:
         task = load(task) if isinstance(task, str) else task
         options = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
+        if _one_of("randomise", randomise, ("start", "all")) == "all":
+            options["randomise"] = randomise
         self._physics.check(task)
         items = candidates(plans)
         declared = None if format is None else contract_of(format, None, task.contracts, task.name)[0]
         states = _states(task, len(items), seed, state)
         seed = int(seed)
         admitted = [_admitted(task, raw, declared) for raw in items]
-        starts = [None] * len(items) if history is not None else _start_faults(task, states)
+        begins = task.check_start if options["scope"] == "plan" else task.scene.check_start
+        starts = [None] * len(items) if history is not None else _start_faults(begins, states)
         ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]
-        made = _compiled(task, states, ready)
+        world = world_of(task, seed, randomise)
+        made = _compiled(task, world.perceived(states), ready)
         compiled = [one.controls if isinstance(one, Compiled) else one for one in made]
         compile_s = time.perf_counter() - clock
 
-        outcomes = self._run(self._physics, task, options, history, states, compiled, watch, given=state is not None)
+        given, whole = state is not None, options["scope"] == "plan"
+        arriving = [
+            c if isinstance(c, Refusal) else world.arriving(c, s, task.samples if whole else len(c) * task.substeps)
+            for c, s in zip(compiled, states, strict=True)
+        ]
+        outcomes = self._run(self._physics, world.task, options, history, states, arriving, watch, given=given)
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             found = admitted[i]
@@ -197,7 +208,7 @@ def _admitted(task: Task, raw: object, format: ActionSpec | None) -> Plan | Refu
         return refusal
 
 
-def _start_faults(task: Task, states: Floats) -> list[Refusal | None]:
+def _start_faults(check: Callable[[Floats], None], states: Floats) -> list[Refusal | None]:
     """Why each start cannot be judged from, or None; equal states are looked at once."""
     seen: dict[bytes, Refusal | None] = {}
     faults = []
@@ -205,7 +216,7 @@ def _start_faults(task: Task, states: Floats) -> list[Refusal | None]:
         key = state.tobytes()
         if key not in seen:
             try:
-                task.scene.check_start(state)
+                check(state)
                 seen[key] = None
             except Refusal as refusal:
                 seen[key] = refusal

@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
     "energy": "contacts or constraints gave more energy than they took",
     "tunnelling": "a thin object passed through another between two substeps",
     "initial_state": "the start state is not physical: objects overlap or are not finite",
+    "precondition": "the start is not one that the task begins from, such as a goal that holds already",
     "not_a_number": "a requirement's value is not a number",
     # the spec and the model
     "bad_spec": "the spec cannot be compiled against the scene",

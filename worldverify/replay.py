@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.compile import compile_for
+from worldverify.domain import world_of
 from worldverify.engines.backend import name_of
 from worldverify.judge import Finding, atom_margins, judge
 from worldverify.kernels.engine import Engine, EngineInfo, Samples
@@ -23,6 +24,7 @@ from worldverify.version import VERSION
 Floats = NDArray[np.float64]
 
 NEEDED = ("task", "status", "engine", "request", "digest")  # keys of a verdict line
+OPTIONS = ("scope", "margins", "randomise")  # the last only where it is not as usual
 ASKED = ("plan", "seed", "horizon_s", "state", "options", "sha256")  # keys of its request
 
 
@@ -44,7 +46,11 @@ def ask_again(verifier: LocalVerifier, task: Task, line: Mapping[str, Any]) -> A
     asked, options = line["request"], line["request"]["options"]
     state = None if asked["state"] is None else np.array(asked["state"], dtype=np.float64)
     (verdict,) = verifier.verify(
-        task, [asked["plan"]], seed=asked["seed"], state=state, scope=options["scope"], margins=options["margins"]
+        task,
+        [asked["plan"]],
+        seed=asked["seed"],
+        state=state,
+        **{key: options[key] for key in OPTIONS if key in options},
     )
     if verdict.digest == line["digest"]:
         return Answer("same", f"{verdict.status}: the digest is the same.", verdict)
@@ -155,18 +161,18 @@ def run_again(task: Task, verdict: Verdict) -> Run | None:
     state = task.start(asked["seed"]) if asked["state"] is None else np.array(asked["state"], dtype=np.float64)
     try:
         plan = admit(asked["plan"], contracts=task.contracts, default_rate=task.rate, task=task.name)
-        task.scene.check_start(state)
+        task.check_start(state)
     except Refusal:
         return None
-    (made,) = compile_for(task, state[None], [plan])
+    world = world_of(task, asked["seed"], asked["options"].get("randomise", "start"))
+    (made,) = compile_for(task, world.perceived(state[None]), [plan])
     if isinstance(made, Refusal):
         return None
-    controls = made.controls
-    model = task.scene.model
-    run = _run(task, MujocoEngine(model, 1, threads=1), state, controls, verdict)
+    controls = world.arriving(made.controls, state, task.samples)
+    run = _run(world.task, MujocoEngine(world.task.scene.model, 1, threads=1), state, controls, verdict)
     if not run.agrees:  # judged with more memory, as a plan is whose contacts did not fit
-        larger = MujocoEngine(task.scene.roomy, 1, threads=1)
-        again = _run(task, larger, state, controls, verdict)
+        larger = MujocoEngine(world.task.scene.roomy, 1, threads=1)
+        again = _run(world.task, larger, state, controls, verdict)
         run = again if again.agrees else run
     return run
 

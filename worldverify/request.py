@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ def task_identity(task: Task, options: Mapping[str, Any], history: Trace | None)
             "contracts": {name: spec.to_json() for name, spec in task.contracts.items()},
             "options": dict(options),
             "history": past,
+            **({"precondition": task.precondition} if task.precondition else {}),
+            **({"domain": asdict(task.domain)} if "randomise" in options else {}),
         }
     )
 

@@ -52,6 +52,7 @@ class Scene:
     warnings: tuple[str, ...]  # what a person should know about this model
     keyframe: int  # -1: the model's default pose
     recompile: Callable[[int], mujoco.MjModel]  # the same model with that many bytes of arena memory
+    source: mujoco.MjSpec  # what it was compiled from, without the spec's sensors; not to be changed
 
     @cached_property
     def digest(self) -> str:
@@ -147,7 +148,7 @@ def build_scene(source: mujoco.MjSpec, spec: Spec, *, keyframe: str | int | None
         larger.memory = memory
         return _compile(larger)
 
-    return Scene(model, bound.resolved(model), (*warnings, *notes), frame, recompile)
+    return Scene(model, bound.resolved(model), (*warnings, *notes), frame, recompile, source)
 
 
 def geom_label(model: mujoco.MjModel, geom: int) -> str:

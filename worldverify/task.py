@@ -1,8 +1,9 @@
 """A task: a scene, an instruction, a spec, how it varies, a plan that passes and plans that fail."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +17,21 @@ from worldverify.arm import Arm
 from worldverify.camera import Camera
 from worldverify.card import scene_lines, task_card, tool_of
 from worldverify.declared import contract_of
+from worldverify.domain import Domain
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
+from worldverify.precondition import Precondition
 from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
 from worldverify.spec import Spec
+from worldverify.success import Success, success_of
 
 Floats = NDArray[np.float64]
 
 # Moves objects and joints of a fresh scene: change(generator, model, data).
 Randomise = Callable[[np.random.Generator, Any, Any], None]
 
+NOMINAL = Domain()
 MOST_SAMPLES = 1_000_000  # physics steps to the horizon; more would not end, and not fit the memory
 
 
@@ -44,6 +49,9 @@ class Task:
     arm: Arm | None = None
     camera: Camera | None = None  # that the model sees the scene by, and that points of an image are lifted with
     randomise: Randomise | None = None
+    domain: Domain = NOMINAL  # what else differs from seed to seed where randomise="all" is asked for
+    precondition: str = ""  # a formula about the start; where it does not hold, nothing is judged
+    unsteady: str = ""  # why the good plan passes from fewer than 95 % of the seeds, if it does
     good: Plan | None = None  # passes
     bad: Mapping[str, Plan] = field(default_factory=dict)  # requirement -> a plan that fails only it
     objects: tuple[str, ...] = ()  # names that the instruction speaks of, shown with their positions
@@ -70,6 +78,8 @@ class Task:
                 f"A horizon of {self.horizon:g} s has {self.samples} physics steps of {h:g} s; at most {MOST_SAMPLES} "
                 "are simulated: use a longer timestep or a shorter horizon."
             )
+        if self.precondition:
+            self._begins.check(self.scene.start())
         if not self.reward_min < 1:
             raise ValueError(f"reward_min must be below 1, the reward of a PASS; got {self.reward_min}.")
 
@@ -92,6 +102,21 @@ class Task:
     def steps(self) -> int:
         """T, actions to the horizon."""
         return round(self.horizon * self.rate)
+
+    @cached_property
+    def success(self) -> Success:
+        """What its goals ask for: reached once, kept for a while, let go, there at the end."""
+        return success_of(self.spec)
+
+    @cached_property
+    def _begins(self) -> Precondition:
+        return Precondition(self.scene, self.precondition)
+
+    def check_start(self, state: Floats) -> None:
+        """Refuses a start (nstate,) that is not physical, or that the task does not begin from."""
+        self.scene.check_start(state)
+        if self.precondition:
+            self._begins.check(state)
 
     @property
     def prompt(self) -> str:
@@ -132,6 +157,10 @@ class Task:
         good: object = None,
         bad: Mapping[str, object] | None = None,
         randomise: Randomise | None = None,
+        domain: Domain = NOMINAL,
+        precondition: str = "",
+        unsteady: str = "",
+        objects: Sequence[str] = (),
         reward_min: float = -1.0,
     ) -> "Task":
         """A task from any MJCF: a file, or its text. Plans are raw controls, one number an actuator.
@@ -158,6 +187,10 @@ class Task:
             rate=rate,
             contracts=contracts,
             randomise=randomise,
+            domain=domain,
+            precondition=precondition,
+            unsteady=unsteady,
+            objects=tuple(objects),
             good=None if good is None else admit(good, contracts=contracts, default_rate=rate),
             bad=admitted,
             reward_min=reward_min,

@@ -11,6 +11,7 @@ from worldverify.verdict import Verdicts
 
 Scope = Literal["plan", "chunk"]
 Margins = Literal["decided", "full"]
+Randomised = Literal["start", "all"]  # which draws of a seed: of the start, or of the task's domain too
 
 
 class Verifier(Protocol):
@@ -29,6 +30,7 @@ class Verifier(Protocol):
         state: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
         scope: Scope = "plan",
         margins: Margins = "decided",
+        randomise: Randomised = "start",
     ) -> Verdicts:
         """`plans`: raw model text, dicts, Plan or arrays; the options are those of `worldverify.verify`."""
         ...

@@ -11,7 +11,7 @@ from worldverify.engines.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
-from worldverify.verifier import Margins, Scope
+from worldverify.verifier import Margins, Randomised, Scope
 
 
 def verify(
@@ -23,6 +23,7 @@ def verify(
     state: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
     scope: Scope = "plan",
     margins: Margins = "decided",
+    randomise: Randomised = "start",
     engine: str | None = None,
     impl: str | None = None,
     threads: int | None = None,
@@ -36,9 +37,10 @@ def verify(
     the task's start, a MuJoCo integration state (nstate,), or one for each plan (B, nstate). scope: "plan" judges the
     whole spec over the horizon; "chunk" judges the guards (requirements that begin with `always`) over each plan's own
     length and reports the other requirements as progress. margins: "decided" gives them at the first sample that
-    decides, "full" at the horizon. threads: None for every CPU this process may use. watch(done, total) is told of the
-    physics steps done. format: what the candidates mean that do not say it themselves: the name of a preset
-    (`worldverify.presets`) or an ActionSpec.
+    decides, "full" at the horizon. randomise: what the seed draws, "start": where things are; "all": also the masses,
+    friction, actuators, delay and errors of perception of the task's domain. threads: None for every CPU this process
+    may use. watch(done, total) is told of the physics steps done. format: what the candidates mean that do not say it
+    themselves: the name of a preset (`worldverify.presets`) or an ActionSpec.
 
     on: "cpu" is MuJoCo C; "gpu" is MJX, and refused where there is no GPU; "auto" takes what was measured to be faster
     for this task and number of plans, the CPU where there is no GPU. engine, impl: for tests and experts, "mujoco", or
@@ -51,7 +53,15 @@ def verify(
     verifier = LocalVerifier(threads=threads, backend=backend_of(on, engine, impl))
     try:
         return verifier.verify(
-            task, plans, seed=seed, state=state, scope=scope, margins=margins, watch=watch, format=format
+            task,
+            plans,
+            seed=seed,
+            state=state,
+            scope=scope,
+            margins=margins,
+            randomise=randomise,
+            watch=watch,
+            format=format,
         )
     finally:
         verifier.close()
