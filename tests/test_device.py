@@ -41,7 +41,7 @@ def machine(root: Path, *, version: str | None = OPEN, nodes: tuple[str, ...] = 
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_loads", lambda library: True)
+    monkeypatch.setattr(device, "loads", lambda library: True)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_container_that_was_given_no_gpu_says_how_to_give_one(tmp_path: Path, 
 
 
 def test_a_driver_without_its_libraries_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_loads", lambda library: False)
+    monkeypatch.setattr(device, "loads", lambda library: False)
     gpu = find_gpu(machine(tmp_path), {})
     assert not gpu.present
     assert "libcuda.so.1" in gpu.reason

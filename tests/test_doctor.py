@@ -107,7 +107,7 @@ def test_a_gpu_that_is_there_lacks_nothing_or_is_told_what(
     missing: str | None, driver: str, state: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (a_card(tmp_path) / "dev/nvidia0").touch()
-    monkeypatch.setattr(device, "_loads", lambda library: True)
+    monkeypatch.setattr(device, "loads", lambda library: True)
     monkeypatch.setattr(doctor, "packages_refusal", lambda impl, environ: missing)
     monkeypatch.setattr(doctor, "driver_note", lambda version: driver)
     check = found("gpu", examine(tmp_path, {}))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.command import add_bench
+from worldverify.options import whole
 from worldverify.parity.command import add_parity
 from worldverify.proposing.command import add_propose
 from worldverify.usage import UsageError, import_fault
@@ -77,7 +78,7 @@ def _add_demo(commands: Any) -> None:
 def _add_tasks(commands: Any) -> None:
     tasks = _command(commands, "tasks", _tasks, "list the tasks, or show one: its prompt for a model, and its spec")
     tasks.add_argument("name", metavar="NAME", nargs="?", help="show this task")
-    tasks.add_argument("--seed", type=_whole(0), default=0, help="which start the prompt describes (%(default)s)")
+    tasks.add_argument("--seed", type=whole(0), default=0, help="which start the prompt describes (%(default)s)")
 
 
 def _add_formats(commands: Any) -> None:
@@ -92,7 +93,7 @@ def _add_decode(commands: Any) -> None:
     decode.add_argument("plans", metavar="FILE", nargs="+", help="as for verify")
     _add_contract(decode)
     decode.add_argument("--task", metavar="TASK", help="also show where the plans take the arm of this task")
-    decode.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
+    decode.add_argument("--seed", type=whole(0), default=0, help="which start of the task (%(default)s)")
     decode.add_argument("--json", action="store_true", help="one JSON object a plan")
 
 
@@ -132,10 +133,10 @@ def _add_verify(commands: Any) -> None:
         metavar="NAME",
         help="what simulates: mujoco (float64, the reference), mjx-warp or mjx-jax (float32; also on a CPU, slowly)",
     )
-    verify.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
+    verify.add_argument("--seed", type=whole(0), default=0, help="which start of the task (%(default)s)")
     verify.add_argument("--json", metavar="OUT.jsonl", help="write one verdict line a plan; - is the standard output")
     verify.add_argument("--report", metavar="DIR", help="write DIR/index.html and DIR/verdicts.jsonl")
-    verify.add_argument("--threads", type=_whole(1), help="CPU threads (default: every CPU this process may use)")
+    verify.add_argument("--threads", type=whole(1), help="CPU threads (default: every CPU this process may use)")
     verify.add_argument(
         "--margins",
         choices=("decided", "full"),
@@ -156,7 +157,7 @@ def _add_replay(commands: Any) -> None:
     replay.epilog = "Exit status: 0 every digest is the same; 1 some differ or cannot be replayed; 2 wrong usage."
     replay.add_argument("verdicts", metavar="VERDICTS.jsonl", help="what verify --json wrote; - is the standard input")
     replay.add_argument("--id", action="append", metavar="ID", help="only plans of this id; may be given repeatedly")
-    replay.add_argument("--threads", type=_whole(1), help="CPU threads (default: every CPU this process may use)")
+    replay.add_argument("--threads", type=whole(1), help="CPU threads (default: every CPU this process may use)")
 
 
 def _add_doctor(commands: Any) -> None:
@@ -175,17 +176,6 @@ def _command(commands: Any, name: str, run: Command, what: str) -> argparse.Argu
     )
     made.set_defaults(run=run)
     return made
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number, from `least` on."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**63):
-            raise argparse.ArgumentTypeError(f"a whole number from {least} on is needed, not {text!r}")
-        return int(text)
-
-    return read
 
 
 def _demo(arguments: argparse.Namespace) -> int:

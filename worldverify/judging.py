@@ -18,6 +18,7 @@ from typing import Any, Literal, TextIO
 from worldverify.action import ActionSpec
 from worldverify.engines.backend import EngineRefused, On
 from worldverify.local import LocalVerifier
+from worldverify.options import output
 from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
@@ -142,10 +143,7 @@ def _outputs(wanted: Wanted, files: ExitStack) -> list[Output]:
     outputs = []
     for place in places:
         assert place is not None
-        try:
-            outputs.append(files.enter_context(Output(place)))
-        except OSError as error:
-            raise cannot_write(place, error) from None
+        outputs.append(files.enter_context(output(place)))
     return outputs
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worldverify.engines.backend import NAMES, parse_engines
-from worldverify.outputs import Output
-from worldverify.usage import UsageError, cannot_read, cannot_write, import_fault
+from worldverify.options import output, whole, write
+from worldverify.usage import UsageError, cannot_read, import_fault
 
 if TYPE_CHECKING:
     from worldverify.bench.sweep import Wanted
@@ -53,16 +53,16 @@ def add_bench(commands: Any) -> None:
         "mjx-warp and mjx-jax on a CPU)",
     )
     bench.add_argument(
-        "--repeats", metavar="N", type=_whole(1), default=5, help="rounds of two calls each (%(default)s)"
+        "--repeats", metavar="N", type=whole(1), default=5, help="rounds of two calls each (%(default)s)"
     )
     bench.add_argument(
         "--budget-s",
         metavar="S",
-        type=_whole(1),
+        type=whole(1),
         default=BUDGET_S,
         help="about how long it may take; what does not fit is left out, and said (%(default)g)",
     )
-    bench.add_argument("--seed", metavar="N", type=_whole(0), default=0, help="which plans are drawn (%(default)s)")
+    bench.add_argument("--seed", metavar="N", type=whole(0), default=0, help="which plans are drawn (%(default)s)")
     bench.add_argument(
         "--cold",
         metavar="TASKS",
@@ -99,13 +99,13 @@ def run_bench(arguments: argparse.Namespace) -> int:
     )
     cold = names if arguments.cold is None else [name for name in names if name in arguments.cold]
     with ExitStack() as files:
-        outputs = {path: files.enter_context(_output(path)) for path in (arguments.json, arguments.plot) if path}
+        outputs = {path: files.enter_context(output(path)) for path in (arguments.json, arguments.plot) if path}
 
         def keep(report: dict[str, Any]) -> None:
             if arguments.json:
-                outputs[arguments.json].write(json.dumps(report, indent=1, allow_nan=False) + "\n")
+                write(outputs[arguments.json], json.dumps(report, indent=1, allow_nan=False) + "\n")
             if arguments.plot:
-                outputs[arguments.plot].write(plot(report, overlay))
+                write(outputs[arguments.plot], plot(report, overlay))
 
         report = measure(names, wanted, cold=cold, seconds=float(arguments.budget_s), tell=_tell, keep=keep)
         keep(report)
@@ -205,13 +205,6 @@ def _command() -> str:
     return shlex.join(["worldverify", *words[1:]])
 
 
-def _output(path: str) -> Output:
-    try:
-        return Output(path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
 def _engines(text: str) -> tuple[str, ...]:
     try:
         return parse_engines(text)
@@ -239,15 +232,4 @@ def _tell(line: str) -> None:
 
 
 def _batches(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(_whole(1, MOST)(part.strip()) for part in text.split(",")))
-
-
-def _whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
-    """Reads a whole number, from `least` to `most`."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most:,} is needed, not {text!r}")
-        return int(text)
-
-    return read
+    return tuple(dict.fromkeys(whole(1, MOST)(part.strip()) for part in text.split(",")))

@@ -91,11 +91,12 @@ def use_kernel_caches() -> None:
     warp.config.log_level = max(warp.config.log_level, warp.LOG_WARNING)
     if warp.config.kernel_cache_dir is None and not os.environ.get("WARP_CACHE_PATH"):
         warp.config.kernel_cache_dir = str(kernel_folder() / "warp")
-    if not _loads("libcuda.so.1"):
+    if not loads("libcuda.so.1"):
         _without_native_words(warp.init)
 
 
-def _loads(library: str) -> bool:
+def loads(library: str) -> bool:
+    """Whether a shared library is there and can be loaded."""
     try:
         ctypes.CDLL(library)
     except OSError:

@@ -1,6 +1,5 @@
 """What accelerator there is, and what it lacks to be used. A machine without one finds out in no time."""
 
-import ctypes
 import os
 import re
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from worldverify.engines.caches import use_kernel_caches, version_of
+from worldverify.engines.caches import loads, use_kernel_caches, version_of
 
 DRIVER_OF = {13: 580, 12: 525}  # CUDA -> the least version of NVIDIA's driver that runs its wheels
 PLUGINS = {"jax-cuda13-plugin": 13, "jax-cuda12-plugin": 12}  # either lets JAX use the GPU
@@ -47,7 +46,7 @@ def find_gpu(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) ->
     hidden = environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.partition(",")[0].strip() in ("", "-1", "NoDevFiles"):
         return none(f"CUDA_VISIBLE_DEVICES={hidden} hides every GPU from this process: unset it, or name one.")
-    if not _loads("libcuda.so.1"):
+    if not loads("libcuda.so.1"):
         return none(
             f"The {said} has no library libcuda.so.1 here: install the driver's libraries, or start the container "
             "with --gpus all and NVIDIA_DRIVER_CAPABILITIES=compute,utility."
@@ -183,11 +182,3 @@ def _warp_refusal(gpu: Gpu) -> str | None:
 def _sentence(what: str, fault: object, remedy: str) -> str:
     said = " ".join(str(fault).split())[:200].rstrip(".")
     return f"{what} ({said}): {remedy}."
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worldverify.options import output, whole, write
 from worldverify.outputs import Output
-from worldverify.usage import UsageError, cannot_write, import_fault
+from worldverify.usage import UsageError, import_fault
 
 if TYPE_CHECKING:
     from worldverify.parity.contender import Contender
@@ -53,18 +54,18 @@ def add_parity(commands: Any) -> None:
     )
     parity.add_argument(
         "--count",
-        type=_whole(1, MOST),
+        type=whole(1, MOST),
         metavar="N",
         help=f"plans to draw (default: {COUNTS['gpu']} on a GPU; on a CPU {COUNTS['warp']} with Warp and "
         f"{COUNTS['jax']} with JAX, which show the engine, but are too few for a band: that takes about 720)",
     )
     parity.add_argument(
         "--states",
-        type=_whole(1, MOST),
+        type=whole(1, MOST),
         metavar="N",
         help=f"states of the first two levels (default: {STATES['gpu']}, {STATES['warp']} and {STATES['jax']})",
     )
-    parity.add_argument("--seed", type=_whole(0), default=0, help="of the plans and the states (%(default)s)")
+    parity.add_argument("--seed", type=whole(0), default=0, help="of the plans and the states (%(default)s)")
     parity.add_argument("--json", metavar="FILE", help="write the report; - is the standard output")
     parity.add_argument(
         "--save", metavar="FILE", help="also add the usable bands to this file, as the one that ships with worldverify"
@@ -89,23 +90,24 @@ def run_parity(arguments: argparse.Namespace) -> int:
         print(text, file=shown, flush=True)
 
     with ExitStack() as files:
-        report = None if arguments.json in (None, "-") else _output(arguments.json, files)
-        saved = None if arguments.save is None else (_output(arguments.save, files), _bands(Path(arguments.save)))
+        report = None if arguments.json in (None, "-") else files.enter_context(output(arguments.json))
+        saved = None if arguments.save is None else files.enter_context(output(arguments.save))
+        bands = [] if arguments.save is None else _bands(Path(arguments.save))
         if arguments.witnesses is not None:
-            _output(arguments.witnesses, files)
+            files.enter_context(output(arguments.witnesses))
         found = compare_all(tasks, contenders, arguments, told)
         text = json.dumps(as_json(found, arguments), indent=1, allow_nan=False) + "\n"
         if report is not None:
-            _written(report, text)
+            write(report, text)
         elif arguments.json == "-":
             sys.stdout.write(text)
         if saved is not None:
-            _save(*saved, [(task, one) for task, one in found if one.band.unusable is None])
+            _save(saved, bands, [(task, one) for task, one in found if one.band.unusable is None])
     witnesses = [line for _, one in found for line in one.witnesses]
     if witnesses:
         place = arguments.witnesses or WITNESSES
         with ExitStack() as files:
-            _written(_output(place, files), "".join(f"{json.dumps(line)}\n" for line in witnesses))
+            write(files.enter_context(output(place)), "".join(f"{json.dumps(line)}\n" for line in witnesses))
         told(f"Witnesses: worldverify replay {shlex.quote(place)}")
     return DONE if found and all(one.holds for _, one in found) else NOT_ALL
 
@@ -217,37 +219,11 @@ def _bands(path: Path) -> list[Any]:
         raise UsageError(f"{path} is not a file of bands: name another, or one that --save has written.") from None
 
 
-def _save(output: Output, bands: list[Any], found: Sequence[tuple["Task", "Parity"]]) -> None:
+def _save(file: Output, bands: list[Any], found: Sequence[tuple["Task", "Parity"]]) -> None:
     """Add bands to those of a file, each in the place of the one it follows."""
     from worldverify.engines.band import band_key, band_record
 
     for task, one in found:
         record = band_record(band_key(task, one.info), one.band)
         bands = [*(old for old in bands if old.get("key") != record["key"]), record]
-    _written(output, json.dumps({"schema": SCHEMA, "bands": bands}, indent=1) + "\n")
-
-
-def _output(path: str, files: ExitStack) -> Output:
-    try:
-        return files.enter_context(Output(path))
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
-def _written(output: Output, text: str) -> None:
-    try:
-        output.write(text)
-    except OSError as error:
-        raise cannot_write(output.path, error) from None
-
-
-def _whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """Reads a whole number, from `least` to `most`."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            upto = "on" if most == 2**63 - 1 else f"to {most:,}"
-            raise argparse.ArgumentTypeError(f"a whole number from {least} {upto} is needed, not {text!r}")
-        return int(text)
-
-    return read
+    write(file, json.dumps({"schema": SCHEMA, "bands": bands}, indent=1) + "\n")

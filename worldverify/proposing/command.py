@@ -4,11 +4,12 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worldverify.options import number, whole
 from worldverify.proposing.growing import GrowingFile
 from worldverify.usage import UsageError, cannot_read, import_fault
 
@@ -46,13 +47,13 @@ def add_propose(commands: Any) -> None:
     propose.add_argument(
         "--scripted", action="store_true", help="without a model: good, clumsy and wrong plans from a script, by --seed"
     )
-    propose.add_argument("-n", type=_whole(1), default=1, metavar="N", help="texts to ask for (%(default)s)")
+    propose.add_argument("-n", type=whole(1), default=1, metavar="N", help="texts to ask for (%(default)s)")
     propose.add_argument(
         "--json", metavar="PLANS.jsonl", default="-", help="file for the texts, a line each; - is the standard output"
     )
     propose.add_argument("--append", action="store_true", help="add to the file, and go on with its numbers")
     propose.add_argument("--model", metavar="NAME", help="which model (default: the server's, if it has one only)")
-    propose.add_argument("--seed", type=_whole(0), default=0, help="which start of the task (%(default)s)")
+    propose.add_argument("--seed", type=whole(0), default=0, help="which start of the task (%(default)s)")
     propose.add_argument(
         "--image",
         action=argparse.BooleanOptionalAction,
@@ -61,22 +62,20 @@ def add_propose(commands: Any) -> None:
     propose.add_argument("--system", metavar="FILE", help="a text that goes before the prompt, as the system's message")
     propose.add_argument("--format", metavar="NAME", help="declare the format of the texts in the plans file")
     drawing = propose.add_argument_group("how the texts are drawn (default: as the server likes)")
-    drawing.add_argument("--temperature", type=_number(0), metavar="X", help="0 for the likeliest text")
-    drawing.add_argument("--top-p", type=_number(0, 1), metavar="X", help="share of the probability that is drawn from")
-    drawing.add_argument("--max-tokens", type=_whole(1), metavar="N", help="the longest text")
+    drawing.add_argument("--temperature", type=number(0), metavar="X", help="0 for the likeliest text")
+    drawing.add_argument("--top-p", type=number(0, 1), metavar="X", help="share of the probability that is drawn from")
+    drawing.add_argument("--max-tokens", type=whole(1), metavar="N", help="the longest text")
     drawing.add_argument(
-        "--sampling-seed", type=_whole(0), metavar="N", help="of text 0; a request from text I on sends N + I"
+        "--sampling-seed", type=whole(0), metavar="N", help="of text 0; a request from text I on sends N + I"
     )
     patience = propose.add_argument_group("how the server is asked")
+    patience.add_argument("--timeout", type=number(0), default=600.0, metavar="S", help="s for a request (%(default)g)")
     patience.add_argument(
-        "--timeout", type=_number(0), default=600.0, metavar="S", help="s for a request (%(default)g)"
-    )
-    patience.add_argument(
-        "--retries", type=_whole(0, 100), default=4, metavar="N", help="of a request that failed (%(default)s)"
+        "--retries", type=whole(0, 100), default=4, metavar="N", help="of a request that failed (%(default)s)"
     )
     patience.add_argument(
         "--concurrency",
-        type=_whole(1, 256),
+        type=whole(1, 256),
         default=4,
         metavar="N",
         help="requests at once, if the server gives one text a request (%(default)s)",
@@ -180,31 +179,6 @@ class _NoKey(argparse.Action):
             "a key is not given on the command line, where others can read it: set the environment variable "
             "WORLDVERIFY_API_KEY"
         )
-
-
-def _whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """Reads a whole number between the two."""
-    wanted = f"from {least} " + (f"to {most}" if most < 2**63 - 1 else "on")
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"a whole number {wanted} is needed, not {text[:40]!r}")
-        return int(text)
-
-    return read
-
-
-def _number(least: float, most: float = 1e9) -> Callable[[str], float]:
-    """Reads a number between the two."""
-
-    def read(text: str) -> float:
-        with suppress(ValueError):
-            if least <= float(text) <= most:
-                return float(text)
-        wanted = f"from {least:g} " + (f"to {most:g}" if most < 1e9 else "on")
-        raise argparse.ArgumentTypeError(f"a number {wanted} is needed, not {text[:40]!r}")
-
-    return read
 
 
 def _task(name: str) -> "Task":
