@@ -482,8 +482,11 @@ def test_what_came_before_an_interrupt_is_on_disk(tmp_path: Path) -> None:
 
     with Stub(script) as server:
         words = ["propose", TASK, "--endpoint", server.url, "--model", "m", "-n", "6", "--json", str(out)]
+        # What runs in the background of a shell is started deaf to interrupts; this one is to hear them.
+        heard = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        start = f"{heard}; runpy.run_module('worldverify', run_name='__main__', alter_sys=True)"
         with subprocess.Popen(
-            [sys.executable, "-m", "worldverify", *words, "--concurrency", "2"], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", start, *words, "--concurrency", "2"], stderr=subprocess.PIPE, text=True
         ) as command:
             wait_until(lambda: command.poll() is not None or (out.exists() and out.read_text().count("\n") == 2))
             command.send_signal(signal.SIGINT)
