@@ -13,7 +13,7 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines check lint types format gpu clean
+.PHONY: demo test test-engines check lint types format validity gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
@@ -37,6 +37,12 @@ types: $(VENV)/ready-to-test
 format: $(VENV)/ready-to-test
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+# The formulas of mechanics, and other people's tasks with their own success flags: docs/validity.md.
+validity: $(VENV)/ready-to-run
+	@$(PIP) --no-build-isolation -e '.[peers]'
+	@$(PY) -P examples/analytic_cases.py
+	@$(PY) -P examples/fetch_agreement.py
 
 # Self-test, parity and the benchmark, into one folder; on CPU devices, with little work, where there is no GPU.
 OUT ?= gpu-report
