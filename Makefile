@@ -13,17 +13,21 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines check lint types format validity gpu clean
+.PHONY: demo test test-engines test-tasks check lint types format validity gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
 
 test: $(VENV)/ready-to-test
-	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines" $(ARGS)
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks" $(ARGS)
 
 # The conformance suite, the self-test and parity on MJX: minutes of compiling.
 test-engines: $(VENV)/ready-to-test
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m engines $(ARGS)
+
+# Every task from a hundred seeds: minutes.
+test-tasks: $(VENV)/ready-to-test
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m tasks $(ARGS)
 
 check: lint types test
 

@@ -78,6 +78,8 @@ def libero_table() -> Task:
         name="LiberoTable-v0",
         instruction="Put both the alphabet soup and the tomato sauce in the basket.",
         spec=SPEC,
+        precondition="not inside(alphabet_soup, basket_inside) and not inside(tomato_sauce, basket_inside) "
+        "and speed(alphabet_soup) < 0.05 m/s and speed(tomato_sauce) < 0.05 m/s",
         horizon=15.0,
         objects=[*CANS, *CARTONS, "basket"],
         randomise=_randomise,

@@ -52,6 +52,7 @@ def pick_clutter() -> Task:
         instruction="Pick up the red cube and hold it at least 10 cm above the table until the time is over. Do not "
         "tip over, push or roll away any of the things around it.",
         spec=SPEC,
+        precondition="pos(cube).z < 0.1 m and speed(cube) < 0.05 m/s",
         horizon=5.0,
         objects=["cube", *OTHERS],
         randomise=_randomise,

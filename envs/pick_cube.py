@@ -34,6 +34,7 @@ def pick_cube() -> Task:
         name="PickCube-v0",
         instruction="Pick up the red cube and hold it at least 10 cm above the table until the time is over.",
         spec=SPEC,
+        precondition="pos(cube).z < 0.1 m and speed(cube) < 0.05 m/s",
         horizon=4.0,
         objects=["cube"],
         randomise=_randomise,

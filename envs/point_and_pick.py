@@ -57,6 +57,7 @@ def point_and_pick() -> Task:
         instruction="Put the blue block into the orange bowl, let go of it, and leave it at rest there. Do not touch "
         "the other blocks.",
         spec=SPEC,
+        precondition="not inside(blue_block, orange_bowl_inside) and speed(blue_block) < 0.05 m/s",
         horizon=9.0,
         camera=CAMERA,
         objects=["blue_block", "orange_bowl", "green_block", "red_block", "bin"],

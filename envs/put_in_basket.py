@@ -36,6 +36,7 @@ def put_in_basket() -> Task:
         name="PutInBasket-v0",
         instruction="Put the red cube into the blue basket, let go of it, and leave it at rest there.",
         spec=SPEC,
+        precondition="not inside(cube, basket_inside) and speed(cube) < 0.05 m/s",
         horizon=7.0,
         objects=["cube", "basket"],
         randomise=_randomise,

@@ -46,6 +46,7 @@ def reach_safe() -> Task:
             "Move the tool to the goal without coming near the orange post, and rest there, gripper pointing down."
         ),
         spec=SPEC,
+        precondition="distance(tool, goal) > 0.05 m and speed(tool) < 0.05 m/s",
         horizon=5.0,
         objects=["goal", "post"],
         randomise=_randomise,

@@ -73,6 +73,7 @@ def apple_in_bowl() -> Task:
         horizon=20.0,
         instruction="Place the apple in the bowl.",
         spec=APPLE,
+        precondition="not inside(apple, bowl_inside) and speed(apple) < 0.05 m/s",
         objects=["apple", "bowl"],
         good=lambda where: {"skills": do},
         bad={
@@ -94,6 +95,7 @@ def knock_left_bottle() -> Task:
         horizon=20.0,
         instruction="Knock over the left bottle.",
         spec=KNOCK + CLEAR,
+        precondition="tilt(left_bottle) < 10 deg and speed(left_bottle) < 0.05 m/s",
         objects=["left_bottle", "right_bottle"],
         good=lambda where: {"skills": push},
         bad={
@@ -121,6 +123,7 @@ def push_can() -> Task:
         horizon=20.0,
         instruction="Push the can towards the right, at least 10 cm, without knocking it over.",
         spec=PUSH + CLEAR,
+        precondition="pos(can).x < -0.1 m and speed(can) < 0.05 m/s",
         objects=["can"],
         good=lambda where: {"waypoints": push},
         bad={
@@ -146,6 +149,7 @@ def gather_objects() -> Task:
         horizon=20.0,
         instruction="Move the lonely object to the others.",
         spec=GATHER + CLEAR,
+        precondition="distance(lonely, others) > 0.2 m and speed(lonely) < 0.05 m/s",
         objects=["lonely", "box", "tall_box", "taller_box"],
         good=lambda where: {"skills": do},
         bad={
@@ -170,6 +174,7 @@ def align_bottle() -> Task:
         horizon=20.0,
         instruction="Align the bottle vertically: turn it on the table until it points away from you, and let go.",
         spec=ALIGN + CLEAR,
+        precondition="abs(sensor(bottle_axis)[0]) > 0.17 and speed(bottle) < 0.05 m/s",
         objects=["bottle"],
         good=lambda where: {"skills": do},
         bad={
@@ -187,6 +192,7 @@ def _task(
     horizon: float,
     instruction: str,
     spec: str,
+    precondition: str,
     objects: list[str],
     good: Plans,
     bad: Mapping[str, Plans],
@@ -202,6 +208,7 @@ def _task(
         name=name,
         instruction=instruction,
         spec=spec,
+        precondition=precondition,
         horizon=horizon,
         objects=objects,
         randomise=randomise,

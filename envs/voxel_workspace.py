@@ -41,6 +41,7 @@ placed:    eventually[0,{late}](always[0,0.5](
                inside({thing}, {goal}_inside) and contact_load(gripper, {thing}) < 0.1 N))
 stays:     at_end(inside({thing}, {goal}_inside))
 """
+OUTSIDE = "not inside({thing}, {goal}_inside) and speed({thing}) < 0.05 m/s"
 STACK = """
 placed:    eventually[0,{late}](always[0,0.5](
                pos({thing}).z - pos({goal}).z > {rise} m and abs(pos({thing}).x - pos({goal}).x) < 0.03 m
@@ -48,6 +49,7 @@ placed:    eventually[0,{late}](always[0,0.5](
 stays:     at_end(pos({thing}).z - pos({goal}).z > {rise} m and abs(pos({thing}).x - pos({goal}).x) < 0.03 m
                and abs(pos({thing}).y - pos({goal}).y) < 0.03 m)
 """
+APART = "pos({thing}).z - pos({goal}).z < {rise} m and speed({thing}) < 0.05 m/s"
 GUARDS = """
 gentle:    always(contact_load(gripper, {thing}) < 60 N)
 clear:     always(contact_force(arm, table) < 60 N and contact_force(arm, {goal}) < 60 N)
@@ -124,6 +126,7 @@ def voxel_workspace(
         name=name,
         instruction=instruction or f"Pick up the {_words(target)} and place it into the {_words(container)}.",
         spec=PLACE + GUARDS,
+        precondition=OUTSIDE,
         horizon=horizon,
     )
 
@@ -145,6 +148,7 @@ def voxel_stack(
         name=name,
         instruction=instruction or f"Stack the {_words(lower)} and the {_words(upper)} in sequence.",
         spec=STACK + GUARDS,
+        precondition=APART,
         horizon=horizon,
     )
 
@@ -166,7 +170,15 @@ def center_of(voxel: Sequence[int]) -> tuple[float, float, float]:
 
 
 def _task(
-    objects: Sequence[Item], thing: str, goal: str, *, name: str, instruction: str, spec: str, horizon: float
+    objects: Sequence[Item],
+    thing: str,
+    goal: str,
+    *,
+    name: str,
+    instruction: str,
+    spec: str,
+    precondition: str,
+    horizon: float,
 ) -> Task:
     called = names(objects)
     for wanted in (thing, goal):
@@ -193,6 +205,7 @@ def _task(
         name=name,
         instruction=instruction,
         spec=spec.format(thing=thing, goal=goal, late=horizon - 0.5, rise=1.5 * half),
+        precondition=precondition.format(thing=thing, goal=goal, rise=1.5 * half),
         horizon=horizon,
         objects=called,
         randomise=randomise,

@@ -79,6 +79,9 @@ def _add_tasks(commands: Any) -> None:
     tasks = _command(commands, "tasks", _tasks, "list the tasks, or show one: its prompt for a model, and its spec")
     tasks.add_argument("name", metavar="NAME", nargs="?", help="show this task")
     tasks.add_argument("--seed", type=whole(0), default=0, help="which start the prompt describes (%(default)s)")
+    drawn = tasks.add_mutually_exclusive_group()
+    drawn.add_argument("--sheet", metavar="FILE.png", help="draw all tasks into one picture instead")
+    drawn.add_argument("--pictures", metavar="DIR", help="draw each task into a picture of its own instead")
 
 
 def _add_formats(commands: Any) -> None:
@@ -189,7 +192,23 @@ def _tasks(arguments: argparse.Namespace) -> int:
     _need_simulator()
     from worldverify.tasklist import all_tasks, one_task
 
+    if arguments.sheet is not None or arguments.pictures is not None:
+        return _draw(arguments)
     print(all_tasks() if arguments.name is None else one_task(find_task(arguments.name), arguments.seed))
+    return DONE
+
+
+def _draw(arguments: argparse.Namespace) -> int:
+    from worldverify.sheet import draw_each, draw_sheet
+
+    if arguments.name is not None:
+        raise UsageError("--sheet and --pictures draw all tasks: leave the name out.")
+    if arguments.sheet is not None:
+        draw_sheet(arguments.sheet)
+        print(f"Picture: {arguments.sheet}")
+    else:
+        draw_each(arguments.pictures)
+        print(f"Pictures: {arguments.pictures}")
     return DONE
 
 

@@ -42,6 +42,8 @@ MORE_MEMORY = 4  # times the arena
 DEEPEST_START = 1e-3  # m of overlap at the start, or this share of the thinner geom's thickness:
 DEEPEST_START_SHARE = 0.05
 
+LOST = 0.01  # of a physics step may be lost in rounding the clock
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -100,6 +102,14 @@ class Scene:
             )
         if not np.isfinite(state).all():
             raise Refusal("initial_state", "The start state holds NaN or infinity.", cause="model")
+        time, h = float(state[0]), float(self.model.opt.timestep)  # the clock comes first
+        if not abs((time + h) - time - h) < LOST * h:
+            raise Refusal(
+                "initial_state",
+                f"The clock of the start state shows {time:g} s, where steps of {h:g} s are lost in rounding: "
+                "start at 0 s.",
+                cause="model",
+            )
         data = mujoco.MjData(self.roomy)  # contacts that do not fit the memory would not be seen
         mujoco.mj_setState(self.roomy, data, state, STATE)
         try:

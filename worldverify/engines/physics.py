@@ -24,6 +24,8 @@ INFO = EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
 CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
 
+SLOW_CLOCK = 0.01  # of the time that a clock in float32 may lose or win by rounding
+
 # Evidence of one call stays below this, so that a large batch does not need a large machine.
 BLOCK_BYTES = 128 * 2**20
 
@@ -62,10 +64,19 @@ def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Float
     """The evidence of plans on any engine, without what came before the given states."""
     task = job.task
     ends = last_samples(job, controls)
-    trace = simulate(
-        engine, states, controls, substeps=task.substeps, samples=int(ends.max()), chunk=chunk, watch=job.told
-    )
-    return replace(trace, last=ends)
+    steps = int(ends.max())
+    trace = simulate(engine, states, controls, substeps=task.substeps, samples=steps, chunk=chunk, watch=job.told)
+    stopped = _stopped(trace, states, steps * task.timestep, task, rough=engine.info.dtype != "float64")
+    return replace(trace, last=ends, fault=trace.fault | stopped[:, None])
+
+
+def _stopped(trace: Trace, states: Floats, seconds: float, task: Task, *, rough: bool) -> NDArray[np.int32]:
+    """(B,) WARNED for plans whose clock did not go on by `seconds` though no fault says why: their samples repeat."""
+    clock = state_slice(task.scene.model, mujoco.mjtState.mjSTATE_TIME).start
+    off = np.abs(trace.end[:, clock] - states[:, clock] - seconds)
+    allowed = 0.5 * task.timestep + (SLOW_CLOCK * seconds if rough else 0.0)
+    faulty = ((trace.fault & int(Fault.invalidating())) != 0).any(axis=1)
+    return np.where(~(off <= allowed) & ~faulty, int(Fault.WARNED), 0).astype(np.int32)
 
 
 def evidence_block(task: Task) -> int:
