@@ -14,6 +14,7 @@ Sources:
 The shapes are our own: one capsule per link, boxes for the fingers.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import mujoco
@@ -70,6 +71,16 @@ class Mount(NamedTuple):
 
 
 AT_ORIGIN = Mount()
+
+
+class Robot(NamedTuple):
+    """What moves in a scene: one arm, or several."""
+
+    add: Callable[[Any], None]  # to a MuJoCo spec
+    home: Mapping[str, float]  # rad or m of each joint, and of each actuator that is not called as a joint is
+    arms: Mapping[str, Arm]  # by name; one that is alone is called nothing
+    cameras: Mapping[str, tuple[Vec, Vec]]  # m, by name: where one stands and the point that it looks at
+
 
 BASE = Link(0.63, (-0.041, 0, 0.05), (3.2e-3, 3.9e-3, 4.3e-3, 0, 0, 0), (-0.08, 0, 0.07), (0, 0, 0.07), 0.07)
 LINKS = (
@@ -158,16 +169,19 @@ CONTACT: dict[str, tuple[float, ...]] = {"solref": (0.01, 1.0), "solimp": (0.95,
 WHITE, GREY, DARK = (0.93, 0.93, 0.92, 1.0), (0.55, 0.57, 0.6, 1.0), (0.2, 0.2, 0.22, 1.0)
 
 
-def add_arm(spec: Any, mount: Mount = AT_ORIGIN) -> None:
-    """Add the arm to a MuJoCo spec: base body `arm`, whose frame lies in the plane that it stands on."""
-    body = spec.worldbody.add_body(name="arm", pos=mount.pos, quat=turn(mount.yaw, axis=2))
-    _fill(body, BASE, GREY)
+def add_arm(spec: Any, mount: Mount = AT_ORIGIN, *, prefix: str = "") -> None:
+    """Add the arm to a MuJoCo spec: base body `arm`, whose frame lies in the plane that it stands on.
+
+    All names begin with the prefix, so that there can be several.
+    """
+    body = spec.worldbody.add_body(name=f"{prefix}arm", pos=mount.pos, quat=turn(mount.yaw, axis=2))
+    fill(body, BASE, GREY)
     for i, link in enumerate(LINKS):
         pos, quat = _offset(i)
-        body = body.add_body(name=f"link{i + 1}", pos=pos, quat=quat)
-        _fill(body, link, WHITE if i % 2 == 0 else GREY)
+        body = body.add_body(name=f"{prefix}link{i + 1}", pos=pos, quat=quat)
+        fill(body, link, WHITE if i % 2 == 0 else GREY)
         body.add_joint(
-            name=JOINTS[i],
+            name=prefix + JOINTS[i],
             axis=(0, 0, 1),
             range=(Q_MIN[i], Q_MAX[i]),
             armature=ROTOR_INERTIA[i],
@@ -175,24 +189,24 @@ def add_arm(spec: Any, mount: Mount = AT_ORIGIN) -> None:
             actfrcrange=(-TORQUE_MAX[i], TORQUE_MAX[i]),
         )
         servo = spec.add_actuator(
-            name=JOINTS[i],
+            name=prefix + JOINTS[i],
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            target=JOINTS[i],
+            target=prefix + JOINTS[i],
             ctrlrange=(Q_MIN[i], Q_MAX[i]),
             forcerange=(-TORQUE_MAX[i], TORQUE_MAX[i]),
         )
         servo.set_to_position(kp=KP[i], kv=KD[i])
-    _add_gripper(spec, body)
+    _add_gripper(spec, body, prefix)
     for one, others in NO_CONTACT.items():
         for other in others:
-            spec.add_exclude(bodyname1=one, bodyname2=other)
+            spec.add_exclude(bodyname1=prefix + one, bodyname2=prefix + other)
 
 
-def arm_value(mount: Mount = AT_ORIGIN) -> Arm:
-    """What planning must know of the arm that `add_arm` adds."""
+def arm_value(mount: Mount = AT_ORIGIN, *, prefix: str = "", first: int = 0) -> Arm:
+    """What planning must know of the arm that `add_arm` adds; `first` is the index of its first actuator."""
     offsets = [_offset(i) for i in range(7)]
     return Arm(
-        joints=JOINTS,
+        joints=tuple(prefix + joint for joint in JOINTS),
         offset_pos=np.array([pos for pos, _ in offsets]),
         offset_quat=np.array([quat for _, quat in offsets]),
         tool_pos=np.array([0, 0, FLANGE + TOOL]),
@@ -203,13 +217,37 @@ def arm_value(mount: Mount = AT_ORIGIN) -> Arm:
         q_max=np.array(Q_MAX),
         qd_max=np.array(QD_MAX),
         home=np.array(mount.home),
-        joint_controls=tuple(range(7)),
-        gripper_control=7,
+        joint_controls=tuple(range(first, first + 7)),
+        gripper_control=first + 7,
         gripper_open=FINGER_TRAVEL,
         gripper_closed=0.0,
-        finger_joints=FINGER_JOINTS,
+        finger_joints=tuple(prefix + joint for joint in FINGER_JOINTS),
         finger_depth=FINGER_TIP - TOOL,
     )
+
+
+def home_of(mount: Mount = AT_ORIGIN, *, prefix: str = "") -> dict[str, float]:
+    """Where the joints of the arm are at home, and what its gripper is told there: to be open."""
+    angles = dict(zip(JOINTS, mount.home, strict=True)) | dict.fromkeys((*FINGER_JOINTS, GRIPPER), FINGER_TRAVEL)
+    return {prefix + name: value for name, value in angles.items()}
+
+
+def one_arm(mount: Mount = AT_ORIGIN) -> Robot:
+    """The arm alone."""
+    return Robot(lambda spec: add_arm(spec, mount), home_of(mount), {"": arm_value(mount)}, cameras_of(mount))
+
+
+def cameras_of(mount: Mount) -> dict[str, tuple[Vec, Vec]]:
+    """Two cameras for one arm: `view` from its right, `front` from ahead."""
+    places = {"view": ((1.25, -0.55, 0.75), (0.25, -0.05, 0.3)), "front": ((1.75, 0.0, 0.6), (0.33, 0.0, 0.25))}
+    return {name: (_from_base(mount, eye), _from_base(mount, target)) for name, (eye, target) in places.items()}
+
+
+def _from_base(mount: Mount, point: Vec) -> Vec:
+    """A point (3,) m given in the frame of the arm's base, in the world."""
+    c, s = np.cos(mount.yaw), np.sin(mount.yaw)
+    x, y, z = mount.pos
+    return (x + c * point[0] - s * point[1], y + s * point[0] + c * point[1], z + point[2])
 
 
 def _offset(i: int) -> tuple[Floats, Floats]:
@@ -228,7 +266,7 @@ def turn(angle: float, axis: int) -> Floats:
     return quat
 
 
-def _fill(body: Any, link: Link, rgba: tuple[float, ...]) -> None:
+def fill(body: Any, link: Link, rgba: tuple[float, ...]) -> None:
     """Give a body its mass, its capsule and gravity compensation."""
     body.explicitinertial = True
     body.mass, body.ipos, body.fullinertia = link.mass, link.com, link.inertia
@@ -243,13 +281,14 @@ def _fill(body: Any, link: Link, rgba: tuple[float, ...]) -> None:
     )
 
 
-def _add_gripper(spec: Any, flange: Any) -> None:
+def _add_gripper(spec: Any, flange: Any, prefix: str) -> None:
     """Two fingers that slide along the hand's y, mirrored by an equality and driven by one actuator."""
-    hand = flange.add_body(name=GRIPPER, pos=(0, 0, FLANGE), quat=turn(HAND_TURN, axis=2))
-    _fill(hand, HAND, DARK)
-    hand.add_site(name="tool", pos=(0, 0, TOOL), size=(0.004, 0.004, 0.004), rgba=(0.9, 0.2, 0.2, 1), group=4)
-    opening = spec.add_tendon(name="opening", limited=False)
-    for side, name, joint in zip((1, -1), FINGERS, FINGER_JOINTS, strict=True):
+    hand = flange.add_body(name=prefix + GRIPPER, pos=(0, 0, FLANGE), quat=turn(HAND_TURN, axis=2))
+    fill(hand, HAND, DARK)
+    hand.add_site(name=f"{prefix}tool", pos=(0, 0, TOOL), size=(0.004, 0.004, 0.004), rgba=(0.9, 0.2, 0.2, 1), group=4)
+    opening = spec.add_tendon(name=f"{prefix}opening", limited=False)
+    fingers, joints = ([prefix + name for name in names] for names in (FINGERS, FINGER_JOINTS))
+    for side, name, joint in zip((1, -1), fingers, joints, strict=True):
         finger = hand.add_body(name=name, gravcomp=1)
         length = FINGER_TIP - FINGER_ROOT
         finger.add_joint(
@@ -270,17 +309,17 @@ def _add_gripper(spec: Any, flange: Any) -> None:
         )
         opening.wrap_joint(joint, 0.5)
     spec.add_equality(
-        name="mirror",
+        name=f"{prefix}mirror",
         type=mujoco.mjtEq.mjEQ_JOINT,
         objtype=mujoco.mjtObj.mjOBJ_JOINT,
-        name1=FINGER_JOINTS[1],
-        name2=FINGER_JOINTS[0],
+        name1=joints[1],
+        name2=joints[0],
         data=(0, 1, *[0] * 10),
     )
     servo = spec.add_actuator(
-        name=GRIPPER,
+        name=prefix + GRIPPER,
         trntype=mujoco.mjtTrn.mjTRN_TENDON,
-        target="opening",
+        target=f"{prefix}opening",
         ctrlrange=(0, FINGER_TRAVEL),
         forcerange=(-2 * GRIP_MAX, 2 * GRIP_MAX),
     )

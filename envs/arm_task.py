@@ -7,13 +7,15 @@ import mujoco
 import numpy as np
 
 from worldverify import contracts as formats
-from worldverify.action import SKILLS
+from worldverify.action import SKILLS, ActionSpec
+from worldverify.arm import Arm
 from worldverify.camera import Camera
 from worldverify.domain import Domain
-from worldverify.envs.arm import AT_ORIGIN, JOINTS, Mount, arm_value, turn
+from worldverify.envs.arm import AT_ORIGIN, JOINTS, Mount, Robot, one_arm, turn
 from worldverify.envs.parts import FLOOR, TIMESTEP, Part, scene_spec
 from worldverify.plan import admit
 from worldverify.scene import Scene, build_scene
+from worldverify.skills import WITHOUT_GRIPPER
 from worldverify.spec import Spec
 from worldverify.task import Randomise, Task
 
@@ -39,24 +41,21 @@ def arm_task(
     precondition: str = "",
     domain: Domain = DOMAIN,
     mount: Mount = AT_ORIGIN,
+    robot: Robot | None = None,
     rate: float = RATE,
     timestep: float = TIMESTEP,
     floor: float = FLOOR,
     camera: Camera | None = None,
 ) -> Task:
-    """A task of the arm on its `mount` among `parts`. `objects` are named in the instruction.
+    """A task of the arm on its `mount`, or of another robot, among `parts`. `objects` are named in the instruction.
 
     `rate` is in Hz, `timestep` in s, and `floor` the height in m of the floor. A model sees the scene by the `camera`.
     """
     requirements = Spec.parse(spec)
-    world = scene_spec(*parts, mount=mount, timestep=timestep, floor=floor)
+    robot = robot or one_arm(mount)
+    world = scene_spec(*parts, robot=robot, timestep=timestep, floor=floor)
     scene = build_scene(world, requirements, keyframe="home")
-    contracts = {
-        "joint_position": formats.joint_position(JOINTS, rate),
-        "ee_waypoints": formats.ee_waypoints(),
-        "skills": formats.skills(tuple(SKILLS)),
-        "ctrl": formats.ctrl(int(scene.model.nu), rate),
-    }
+    contracts = {**_formats(robot.arms, rate), "ctrl": formats.ctrl(int(scene.model.nu), rate)}
     start = scene.start(lambda model, data: randomise(np.random.default_rng(0), model, data))
     where = positions(scene, start, objects)
 
@@ -71,7 +70,8 @@ def arm_task(
         horizon=horizon,
         rate=rate,
         contracts=contracts,
-        arm=arm_value(mount),
+        arm=robot.arms.get(""),
+        arms={arm: value for arm, value in robot.arms.items() if arm},
         camera=camera,
         randomise=randomise,
         domain=domain,
@@ -80,6 +80,23 @@ def arm_task(
         bad={requirement: plan(write) for requirement, write in bad.items()},
         objects=tuple(objects),
     )
+
+
+def _formats(arms: Mapping[str, Arm], rate: float) -> dict[str, ActionSpec]:
+    """The formats that plans for one arm, or for several, can be written in."""
+    rows = {}
+    for name, arm in arms.items():
+        joints = arm.joints if not name else [f"joint{i + 1}" for i in range(len(arm.joints))]
+        rows[name] = formats.joint_position(joints, rate, gripper=arm.gripper_control is not None)
+    if len(arms) > 1:
+        return {"joint_position": formats.joint_positions(rows)}
+    (arm,) = arms.values()
+    grips = arm.gripper_control is not None
+    return {
+        "joint_position": rows[""],
+        "ee_waypoints": formats.ee_waypoints(gripper=grips),
+        "skills": formats.skills(tuple(SKILLS) if grips else WITHOUT_GRIPPER),
+    }
 
 
 def positions(scene: Scene, state: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -96,11 +113,11 @@ def move_object(data: Any, name: str, generator: np.random.Generator, *, xy: flo
     mujoco.mju_mulQuat(joint.qpos[3:], turn(generator.uniform(-yaw, yaw), axis=2), joint.qpos[3:].copy())
 
 
-def move_arm(data: Any, generator: np.random.Generator, *, angle: float) -> None:
+def move_arm(data: Any, generator: np.random.Generator, *, angle: float, joints: Sequence[str] = JOINTS) -> None:
     """Start the arm up to `angle` rad from home in every joint, with its servos holding it there."""
-    for i, name in enumerate(JOINTS):
+    for name in joints:
         data.joint(name).qpos += generator.uniform(-angle, angle)
-        data.ctrl[i] = data.joint(name).qpos[0]
+        data.actuator(name).ctrl = data.joint(name).qpos[0]
 
 
 def waypoint(position: Any, *, gripper: float | None = None, time: float | None = None) -> dict[str, Any]:

@@ -86,11 +86,9 @@ class Actions:
         controls = self._compile(state, admitted)
         if isinstance(controls, Refusal):
             raise controls
-        if self.contract.space == "ctrl" or task.arm is None:
+        if self.contract.space == "ctrl":
             return controls
-        arm = task.arm
-        opening = (controls[:, arm.gripper_control] - arm.gripper_closed) / (arm.gripper_open - arm.gripper_closed)
-        rows = np.concatenate([controls[:, list(arm.joint_controls)], opening[:, None]], axis=1)
+        rows = np.concatenate([arm.rows(controls) for arm in task.every_arm.values()], axis=1)
         inside: Floats = np.clip(rows, self.low, self.high)
         return inside
 
@@ -144,9 +142,9 @@ def _fixed_width(task: Task) -> ActionSpec:
 
 def _range(task: Task, contract: ActionSpec) -> tuple[Floats, Floats]:
     """(width,) each: the least and the greatest value of every number of an action."""
-    if contract.space == "joint":
-        assert task.arm is not None
-        return np.append(task.arm.q_min, 0.0), np.append(task.arm.q_max, 1.0)
+    if contract.space != "ctrl":
+        limits = [arm.limits for arm in task.every_arm.values()]
+        return np.concatenate([low for low, _ in limits]), np.concatenate([high for _, high in limits])
     model = task.scene.model
     limited = model.actuator_ctrllimited.astype(bool)
     low = np.where(limited, model.actuator_ctrlrange[:, 0], -LARGEST)

@@ -1,13 +1,13 @@
 """Things that stand around the arm, and the function that puts a scene together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from worldverify.arm import Floats
-from worldverify.envs.arm import AT_ORIGIN, CONTACT, FINGER_TRAVEL, Mount, add_arm, turn
+from worldverify.envs.arm import AT_ORIGIN, CONTACT, Mount, Robot, one_arm, turn
 
 Part = Callable[[Any], None]
 Vec = tuple[float, float, float]
@@ -21,12 +21,19 @@ ROLLING = 0.002  # m, resistance of a can: without it, one that has fallen rolls
 FLOOR_BIT = 2  # in contype: meets the floor. The arm and fixed parts cannot reach it
 
 
-def scene_spec(*parts: Part, mount: Mount = AT_ORIGIN, timestep: float = TIMESTEP, floor: float = FLOOR) -> Any:
-    """A `mujoco.MjSpec` with the arm and the parts, and a keyframe `home`.
+def scene_spec(
+    *parts: Part,
+    mount: Mount = AT_ORIGIN,
+    robot: Robot | None = None,
+    timestep: float = TIMESTEP,
+    floor: float = FLOOR,
+) -> Any:
+    """A `mujoco.MjSpec` with the arm on its mount, or another robot, and the parts, and a keyframe `home`.
 
     At `home` the arm is in its home pose, the gripper is open, the servos hold both, and free bodies are where
     their parts put them. Without the keyframe MuJoCo starts at zero angles, which are outside the arm's limits.
     """
+    robot = robot or one_arm(mount)
     spec = mujoco.MjSpec()
     spec.modelname = "scene"
     spec.compiler.degree = False
@@ -38,13 +45,15 @@ def scene_spec(*parts: Part, mount: Mount = AT_ORIGIN, timestep: float = TIMESTE
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # a pyramid with impratio 10 lets a finger lose a held cube
     option.impratio = 10
     option.tolerance = 1e-10
-    add_arm(spec, mount)
+    robot.add(spec)
     for part in parts:
         part(spec)
-    _add_room(spec, mount, floor)
-    qpos = spec.compile().qpos0.copy()
-    qpos[:9] = (*mount.home, FINGER_TRAVEL, FINGER_TRAVEL)
-    spec.add_key(name="home", qpos=qpos, ctrl=(*mount.home, FINGER_TRAVEL))
+    _add_room(spec, robot.cameras, floor)
+    model = spec.compile()
+    qpos = model.qpos0.copy()
+    for i in range(model.njnt):
+        qpos[model.jnt_qposadr[i]] = robot.home.get(model.joint(i).name, qpos[model.jnt_qposadr[i]])
+    spec.add_key(name="home", qpos=qpos, ctrl=[robot.home[model.actuator(i).name] for i in range(model.nu)])
     return spec
 
 
@@ -229,8 +238,8 @@ def obstacle(
     return add
 
 
-def _add_room(spec: Any, mount: Mount, floor: float) -> None:
-    """Light, a floor for what falls, and two fixed cameras: `view` from the arm's right, `front` from ahead."""
+def _add_room(spec: Any, cameras: Mapping[str, tuple[Vec, Vec]], floor: float) -> None:
+    """Light, a floor for what falls, and fixed cameras, each at a place from which it looks at another."""
     world = spec.worldbody
     world.add_light(pos=(0.6, -0.8, 2.0), dir=(-0.1, 0.35, -0.9), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
     world.add_geom(
@@ -243,19 +252,8 @@ def _add_room(spec: Any, mount: Mount, floor: float) -> None:
         conaffinity=FLOOR_BIT,
         **CONTACT,
     )
-    for name, eye, target in (
-        ("view", (1.25, -0.55, 0.75), (0.25, -0.05, 0.3)),
-        ("front", (1.75, 0.0, 0.6), (0.33, 0.0, 0.25)),
-    ):
-        stands, looks_at = _from_base(mount, eye), _from_base(mount, target)
-        world.add_camera(name=name, pos=stands, quat=_look(stands, looks_at), fovy=42)
-
-
-def _from_base(mount: Mount, point: Vec) -> Vec:
-    """A point (3,) m given in the frame of the arm's base, in the world."""
-    c, s = np.cos(mount.yaw), np.sin(mount.yaw)
-    x, y, z = mount.pos
-    return (x + c * point[0] - s * point[1], y + s * point[0] + c * point[1], z + point[2])
+    for name, (eye, target) in cameras.items():
+        world.add_camera(name=name, pos=eye, quat=_look(eye, target), fovy=42)
 
 
 def _look(eye: Vec, target: Vec) -> Floats:

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 import worldverify as wv
-from worldverify.compile import compile_plans
+from worldverify.compile import compile_for
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.rollouts import Noise, RolloutChecker
 
@@ -63,7 +63,7 @@ def rollout(task: wv.Task, seed: int, generator: np.random.Generator) -> tuple[A
     if seed % (SMOOTH + 1) == SMOOTH:
         plans = [task.good, *task.bad.values()]
         plan, start = plans[seed % len(plans)], task.start(seed)[None]
-        (found,) = compile_plans(task.scene.model, start, task.arm, [plan], rate=task.rate, horizon=task.horizon)
+        (found,) = compile_for(task, start, [plan])
         if not isinstance(found, wv.Refusal):  # plans are written for the start of seed 0
             controls = found.controls[np.minimum(np.arange(task.steps), len(found.controls) - 1)]
     engine, lane = MujocoEngine(task.scene.model, 1), np.arange(1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify.compile import compile_plans
+from worldverify.compile import compile_for
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.rollouts import Noise, RolloutChecker, check_rollout
 from worldverify.rollouts.states import angular, between
@@ -52,7 +52,7 @@ def run(task: wv.Task, controls: Any, *, every: str = "control", start: Any = No
 def controls_of(task: wv.Task, plan: Any, seed: int = 0) -> Any:
     """(T, nu) of a plan over the whole horizon."""
     start = task.start(seed)[None]
-    (found,) = compile_plans(task.scene.model, start, task.arm, [plan], rate=task.rate, horizon=task.horizon)
+    (found,) = compile_for(task, start, [plan])
     assert not isinstance(found, wv.Refusal)
     return found.controls[np.minimum(np.arange(task.steps), len(found.controls) - 1)]
 

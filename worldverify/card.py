@@ -19,6 +19,7 @@ from worldverify.spec import Spec
 from worldverify.syntax import form_of
 
 TABLE = "table_top"  # the geom whose height a prompt tells
+_GRIPPER = '"gripper": 0 closed to 1 open (optional, keeps the last one), '
 _FORMS = {
     "skills": (
         'Skills: {"skills": [...]}, each {"skill": name} with its arguments by name (? marks what may be left out; '
@@ -27,8 +28,7 @@ _FORMS = {
     "ee_waypoints": (
         'Waypoints of the tool: {"waypoints": [...]}, each {"position": [x, y, z] in metres (z up), '
         '"orientation": [w, x, y, z] (optional, keeps the last one; [0, 1, 0, 0] points straight down), '
-        '"gripper": 0 closed to 1 open (optional, keeps the last one), "time": seconds from now (optional; all or '
-        "none)}."
+        f'{_GRIPPER}"time": seconds from now (optional; all or none)}}.'
     ),
     "joint_position": "Joint targets: ",
     "ctrl": "Controls: ",
@@ -43,12 +43,9 @@ def task_card(
     *,
     horizon: float,
     steps: int,
-    near: Sequence[float] = (),
+    example: object = None,
 ) -> str:
-    """Instruction, lines on the scene, time [s], formats, what is checked, and for an arm an example of the form.
-
-    The example goes to a point [m] beside `near`, where the tool is.
-    """
+    """Instruction, lines on the scene, time [s], formats, what is checked, and an example of a form if there is one."""
     lines = [instruction.strip() or "Control the robot.", ""]
     if scene:
         lines += ["Scene (positions in metres, world frame):"]
@@ -59,17 +56,32 @@ def task_card(
     lines += [f"- {_form(name, contract, steps)}" for name, contract in shown.items()]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in spec.requirements]
-    if "skills" in contracts and near:
-        x, y, z = (round(float(value), 2) + 0.0 for value in near)
-        steps_of_example = [{"skill": "move_to", "position": [x, round(y + 0.05, 2), z]}, {"skill": "open_gripper"}]
-        lines += ["", "Example of the form (not of a good plan):", json.dumps({"skills": steps_of_example})]
+    if example is not None:
+        lines += ["", "Example of the form (not of a good plan):", json.dumps(example)]
     return "\n".join(lines)
 
 
+def example(contracts: Mapping[str, ActionSpec], data: mujoco.MjData, arms: Mapping[str, Arm]) -> object:
+    """A plan that shows a form: the tool goes a little aside, or several arms stay where they are. Or None."""
+    if "skills" in contracts and len(arms) == 1:
+        (arm,) = arms.values()
+        x, y, z = (round(value, 2) + 0.0 for value in tool_of(data, arm))
+        grips = "open_gripper" in contracts["skills"].skills
+        last: dict[str, object] = {"skill": "open_gripper"} if grips else {"skill": "wait", "seconds": 0.5}
+        return {"skills": [{"skill": "move_to", "position": [x, round(y + 0.05, 2), z]}, last]}
+    if "joint_position" in contracts and len(arms) > 1:
+        return {"actions": [_rounded(np.concatenate([arm.rows(data.ctrl[None])[0] for arm in arms.values()]))]}
+    return None
+
+
 def scene_lines(
-    model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[str], arm: Arm | None, camera: Camera | None = None
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    objects: Sequence[str],
+    arms: Mapping[str, Arm],
+    camera: Camera | None = None,
 ) -> list[str]:
-    """Where the named objects, the arm and the camera are, one line each; `data` needs its positions."""
+    """Where the named objects, the arms and the camera are, one line each; `data` needs its positions."""
     mujoco.mj_kinematics(model, data)
     lines = []
     for name in objects:
@@ -87,10 +99,11 @@ def scene_lines(
     if table >= 0:
         height = float(data.geom_xpos[table][2] + model.geom_size[table][2])
         lines.append(f"table: its top is at z = {height + 0.0:.3g}")
-    if arm is not None:
-        joints = [float(data.joint(name).qpos[0]) for name in arm.joints]
-        lines.append(f"tool, the point between the fingertips: at {_rounded(tool_of(data, arm))}")
-        lines.append(f"arm: base at {_rounded(arm.base_pos)}, joints at {_rounded(joints)} rad")
+    for name, arm in arms.items():
+        joints = [float(data.joint(joint).qpos[0]) for joint in arm.joints]
+        tool = "tool" if arm.gripper_control is None else "tool, the point between the fingertips"
+        lines.append(f"{name} {tool}: at {_rounded(tool_of(data, arm))}".lstrip())
+        lines.append(f"{name} arm: base at {_rounded(arm.base_pos)}, joints at {_rounded(joints)} rad".lstrip())
     if camera is not None:
         lines += camera_lines(view_of(model, data, camera))
     return lines
@@ -115,8 +128,10 @@ def _form(name: str, contract: ActionSpec, steps: int) -> str:
     if name == "skills":
         return text + ", ".join(_call(skill) for skill in contract.skills) + "."
     if name == "ee_waypoints":
-        return text
+        return text if contract.gripper is not None else text.replace(_GRIPPER, "")
     rate = f"{contract.rate_hz:g} a second, at most {steps}"
+    if contract.arms:
+        rate += "; angles in rad, grippers from 0 closed to 1 open"
     return f'{text}{{"actions": [[{", ".join(contract.columns)}], ...]}}, {rate}.'
 
 

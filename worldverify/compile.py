@@ -1,6 +1,6 @@
 """Plans to controls: what the actuators are told at each control step, or why a plan cannot be followed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import mujoco
@@ -18,7 +18,7 @@ from worldverify.lowering import Lowered, lower
 from worldverify.plan import Plan
 from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
-from worldverify.route import Start, waypoint_route
+from worldverify.route import NO_GRIPPER, Start, waypoint_route
 from worldverify.skills import Catalogue, catalogue, skill_route
 from worldverify.task import Task
 
@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 LARGEST = 1e6  # of a control without a range
 DENSEST = 4  # waypoints or skills for each control step
+GRIPPER = "gripper"  # the name of its number in a row
 
 
 class Compiled(NamedTuple):
@@ -45,12 +46,15 @@ def compile_plans(
     rate: float,
     horizon: float,
     camera: Camera | None = None,
+    arms: Mapping[str, Arm] | None = None,
 ) -> list[Compiled | Refusal]:
     """Controls of each plan at `rate` [Hz], T <= `horizon` [s] * rate, or the Refusal that says why not.
 
     `state` is (B, nstate), the integration state that each of the B plans starts from; `camera` is the one that points
-    of an image are seen by. A plan has the same controls, bit for bit, alone and in any batch.
+    of an image are seen by. Where there are several `arms`, by name, `arm` is None. A plan has the same controls, bit
+    for bit, alone and in any batch.
     """
+    moved = arms or ({} if arm is None else {"": arm})
     steps = round(horizon * rate)
     results: dict[int, Compiled | Refusal] = {}
     dense: list[int] = []  # rows of numbers at a rate
@@ -61,10 +65,10 @@ def compile_plans(
         try:
             if _is_raw(plan):
                 results[i] = Compiled(_ctrl(model, plan, rate, steps))
+            elif moved and plan.format == "joint_position" and spec is None:
+                results[i] = Compiled(_joint_position(model, moved, commanded[i], plan, rate, steps))
             elif arm is None:
-                raise Refusal("unknown_format", f"This scene has no arm for {plan.format}; write raw controls (ctrl).")
-            elif plan.format == "joint_position" and spec is None:
-                results[i] = Compiled(_joint_position(model, arm, commanded[i], plan, rate, steps))
+                raise Refusal("unknown_format", _no_arm(plan, len(moved)))
             else:
                 (dense if spec is not None and spec.syntax in TIMED else routed).append(i)
         except Refusal as refusal:
@@ -80,6 +84,12 @@ def compile_plans(
             if fit:
                 results.update(zip(fit, follow_all(starts, plans, fit, rate, steps), strict=True))
     return [results[i] for i in range(len(plans))]
+
+
+def _no_arm(plan: Plan, arms: int) -> str:
+    if arms:
+        return f"This scene has {arms} arms, which {plan.format} is not for; write joint_position or controls (ctrl)."
+    return f"This scene has no arm for {plan.format}; write raw controls (ctrl)."
 
 
 def _is_raw(plan: Plan) -> bool:
@@ -110,14 +120,24 @@ def control_names(model: Any) -> list[str]:
     return names
 
 
-def _joint_position(model: Any, arm: Arm, ctrl: Floats, plan: Plan, rate: float, steps: int) -> Floats:
-    """Joint angles in rad and the gripper between 0 (closed) and 1 (open), as controls."""
-    actions = _rows(plan, len(arm.joints) + 1)
-    low, high = np.append(arm.q_min, 0.0), np.append(arm.q_max, 1.0)
-    _check_range(actions, low, high, [*arm.joints, "gripper"], " rad")
-    held = _held(plan, actions, rate, steps)
-    opening = arm.gripper_closed + held[:, -1:] * (arm.gripper_open - arm.gripper_closed)
-    return _as_controls(model, arm, ctrl, np.concatenate([held[:, :-1], opening], axis=-1))
+def _joint_position(model: Any, arms: Mapping[str, Arm], ctrl: Floats, plan: Plan, rate: float, steps: int) -> Floats:
+    """Joint angles in rad and grippers between 0 (closed) and 1 (open), of one arm after the other, as controls."""
+    low, high = (np.concatenate(side) for side in zip(*(arm.limits for arm in arms.values()), strict=True))
+    actions = _rows(plan, len(low))
+    labels = [label for name, arm in arms.items() for label in _labels(name, arm)]
+    _check_range(actions, low, high, labels, " rad")
+    held, at = _held(plan, actions, rate, steps), 0
+    made = np.tile(ctrl, (len(held), 1))
+    for arm in arms.values():
+        width = len(arm.controls)
+        made[:, list(arm.controls)] = arm.commands(held[:, at : at + width])
+        at += width
+    return made
+
+
+def _labels(name: str, arm: Arm) -> list[str]:
+    """What each number of an arm in a row is called."""
+    return [*arm.joints, *([] if arm.gripper_control is None else [f"{name} {GRIPPER}".strip()])]
 
 
 def _rows(plan: Plan, width: int) -> Floats:
@@ -137,7 +157,7 @@ def _check_range(actions: Floats, low: Floats, high: Floats, names: Sequence[str
     outside = (actions < low) | (actions > high)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        unit = "" if names[column] == "gripper" else unit
+        unit = "" if names[column].endswith(GRIPPER) else unit
         raise Refusal(
             "out_of_range",
             f"Action {row + 1} sets {names[column]} to {actions[row, column]:.9g}{unit}; "
@@ -170,7 +190,14 @@ def _held(plan: Plan, actions: Floats, rate: float, steps: int) -> Floats:
 def compile_for(task: Task, states: Floats, plans: Sequence[Plan]) -> list[Compiled | Refusal]:
     """Controls of plans that were admitted by a task, each from its own state (B, nstate)."""
     return compile_plans(
-        task.scene.model, states, task.arm, plans, rate=task.rate, horizon=task.horizon, camera=task.camera
+        task.scene.model,
+        states,
+        task.arm,
+        plans,
+        rate=task.rate,
+        horizon=task.horizon,
+        camera=task.camera,
+        arms=task.arms,
     )
 
 
@@ -260,6 +287,8 @@ def _routed(
                 route = skill_route(start, lowered.skills, arm, home, model, data, names)
             else:
                 route = waypoint_route(start, lowered.waypoints or (), arm, straight=lowered.straight)
+                if arm.gripper_control is None and any(p.gripper is not None for p in lowered.waypoints or ()):
+                    lowered = lowered._replace(warnings=(*lowered.warnings, NO_GRIPPER))
         except Refusal as refusal:
             results[i] = refusal
         else:
@@ -288,6 +317,8 @@ def _lowered(starts: Starts, plan: Plan, i: int, data: Any, names: Catalogue) ->
 
 def _gripper(arm: Arm, fingers: Floats, ctrl: Floats) -> float:
     """The gripper's command. A state in which nothing was ever commanded tells only how far the fingers are open."""
+    if arm.gripper_control is None:
+        return arm.gripper_open
     value = float(ctrl[arm.gripper_control]) if np.any(ctrl) else float(sum(fingers.tolist()) / len(fingers))
     low, high = sorted((arm.gripper_closed, arm.gripper_open))
     return min(max(value, low), high)
@@ -306,5 +337,5 @@ def _read(model: Any, state: Floats, field: str) -> Floats:
 def _as_controls(model: Any, arm: Arm, ctrl: Floats, commands: Floats) -> Floats:
     """Commands (T, J + 1) at the arm's places among the controls (T, nu); the others keep what they have."""
     controls = np.tile(ctrl, (len(commands), 1))
-    controls[:, [*arm.joint_controls, arm.gripper_control]] = commands
+    controls[:, list(arm.controls)] = commands[:, : len(arm.controls)]
     return controls

@@ -1,8 +1,8 @@
 """The contracts of worldverify's own formats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from worldverify.action import ActionSpec, Gripper, contract
+from worldverify.action import ActionSpec, Gripper, contract, of_arms
 
 OPENING = Gripper(open=1.0, closed=0.0, low=0.0, high=1.0, mode="absolute", threshold=None, step=None, hold_steps=0)
 
@@ -22,35 +22,40 @@ def ctrl(nu: int, rate_hz: float) -> ActionSpec:
     )
 
 
-def joint_position(joints: Sequence[str], rate_hz: float) -> ActionSpec:
-    """Absolute targets of the joints in rad, then the gripper: 0 closed, 1 open."""
+def joint_position(joints: Sequence[str], rate_hz: float, *, gripper: bool = True) -> ActionSpec:
+    """Absolute targets of the joints in rad, then the gripper, if the arm has one: 0 closed, 1 open."""
     return contract(
         name="joint_position",
         version="1",
         syntax="rows",
         space="joint",
-        layout=(*((joint, 1) for joint in joints), ("gripper", 1)),
+        layout=(*((joint, 1) for joint in joints), *([("gripper", 1)] if gripper else [])),
         representation=tuple((joint, "absolute") for joint in joints),
         position_unit="rad",
-        gripper=OPENING,
+        gripper=OPENING if gripper else None,
         rate_hz=rate_hz,
         tracker="joint_pd",
     )
 
 
-def ee_waypoints() -> ActionSpec:
-    """Absolute poses of the tool frame in the world, in m, and the gripper: 0 closed, 1 open."""
+def joint_positions(arms: Mapping[str, ActionSpec]) -> ActionSpec:
+    """Rows for several arms, name -> its joint_position: the numbers of one arm after those of the other."""
+    return of_arms("joint_position", "1", tuple(arms.items()))
+
+
+def ee_waypoints(*, gripper: bool = True) -> ActionSpec:
+    """Absolute poses of the tool frame in the world, in m, and the gripper, if there is one: 0 closed, 1 open."""
     return contract(
         name="ee_waypoints",
         version="1",
         syntax="waypoints",
         space="eef",
-        layout=(("position", 3), ("rotation", 4), ("gripper", 1)),
+        layout=(("position", 3), ("rotation", 4), *([("gripper", 1)] if gripper else [])),
         representation=(("position", "absolute"), ("rotation", "absolute")),
         position_unit="m",
         rotation="quat_wxyz",
         frame="world",
-        gripper=OPENING,
+        gripper=OPENING if gripper else None,
         tracker="ik",
     )
 

@@ -16,6 +16,7 @@ from worldverify.kernels.track import track, unhurried
 from worldverify.plan import Plan
 from worldverify.reach import LANES, chain_of
 from worldverify.refusal import Refusal
+from worldverify.route import NO_GRIPPER
 from worldverify.suspicions import speed_suspicion
 
 Floats = NDArray[np.float64]
@@ -129,6 +130,7 @@ def _commands(
         q, faults = _reached(arm, spec, position, orientation, begin.q, given, rate)
         tool, opening = path.position, path.opening
     held = np.broadcast_to(gripper[:, None, None], (*q.shape[:2], 1))
+    told = (NO_GRIPPER,) if opening is not None and arm.gripper_control is None else ()
     if opening is not None:
         span = arm.gripper_open - arm.gripper_closed
         control = arm.gripper_closed + opening[..., None] * span
@@ -140,7 +142,7 @@ def _commands(
             made.append(fault)
             continue
         odd = speed_suspicion(np.concatenate([begin.tool.position[i : i + 1], tool[i]]), given)
-        made.append(Made(rows[i], odd + fault))
+        made.append(Made(rows[i], odd + fault + told))
     return made
 
 

@@ -34,7 +34,7 @@ def encode(spec: ActionSpec, motion: Motion, begin: Begin) -> Actions:
     """
     _check_fits(spec, motion)
     if spec.syntax == "waypoints":
-        return waypoints(motion)
+        return waypoints(motion, gripper=spec.gripper is not None)
     position, orientation, opening = motion.position, motion.orientation, motion.opening
     if spec.syntax in UNTIMED:
         steps = corners(motion, begin, straight=spec.path == "straight")

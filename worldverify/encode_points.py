@@ -19,13 +19,13 @@ STRAY = 1e-3  # m, by which a straight way of the tool may miss the path
 BEND = 0.05  # rad, by which an even way of the joints may
 
 
-def waypoints(motion: Motion) -> tuple[Waypoint, ...]:
-    """One waypoint for each step, where it ends, with the gripper of the step after it."""
+def waypoints(motion: Motion, *, gripper: bool) -> tuple[Waypoint, ...]:
+    """One waypoint for each step, where it ends, with the gripper of the step after it if it is wanted."""
     return tuple(
         Waypoint(
             (float(place[0]), float(place[1]), float(place[2])),
             (float(turn[0]), float(turn[1]), float(turn[2]), float(turn[3])),
-            float(grip),
+            float(grip) if gripper else None,
             (k + 1) / motion.rate_hz,
         )
         for k, (place, turn, grip) in enumerate(

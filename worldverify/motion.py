@@ -33,12 +33,14 @@ class Motion:
 
 
 def begin_of(task: Task, state: Floats) -> Begin:
-    """The robot of a task in one state (nstate,). Raises ValueError if the task has no arm."""
+    """The robot of a task in one state (nstate,). Raises ValueError if the task has not one arm."""
     return part_of(Starts(task.scene.model, state[None], arm_of(task), task.camera).begin, [0])
 
 
 def arm_of(task: Task) -> Arm:
-    """The arm of a task. Raises ValueError if it has none."""
+    """The arm of a task. Raises ValueError if it has none, or several."""
+    if task.arms:
+        raise ValueError(f"{task.name} has {len(task.arms)} arms; a motion is that of one.")
     if task.arm is None:
         raise ValueError(f"{task.name} has no arm, so that its plans move none: they are raw controls.")
     return task.arm
@@ -73,8 +75,7 @@ def _controls(task: Task, plan: Plan, state: Floats, rate: float) -> Floats | Re
 def _motion(arm: Arm, controls: Floats, rate: float) -> Motion:
     q = np.ascontiguousarray(controls[:, list(arm.joint_controls)])
     position, orientation = kinematics.tool_pose(q, *chain_of(arm))
-    opening = (controls[:, arm.gripper_control] - arm.gripper_closed) / (arm.gripper_open - arm.gripper_closed)
-    return Motion(rate, q, position, orientation, opening)
+    return Motion(rate, q, position, orientation, arm.opening(controls))
 
 
 def resampled(motion: Motion, begin: Begin, rate_hz: float) -> Motion:

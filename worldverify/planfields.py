@@ -189,7 +189,8 @@ class Fields:
         return f"{self.task} wants {len(columns)}: {named}."
 
     def _waypoint(self, value: object, path: str) -> Waypoint:
-        known = {"position": None, "orientation": None, "gripper": None, "time": None}
+        grips = {} if self.spec.gripper is None else {"gripper": None}
+        known = {"position": None, "orientation": None, **grips, "time": None}
         item = _object(value, path, known)
         if "position" not in item:
             raise Refusal("missing_key", f'{path} lacks "position": [x, y, z] in m.')

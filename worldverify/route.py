@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 GRIPPER_TIME = 0.4  # s the tool rests while the gripper opens or closes
 FARTHEST = 100.0  # m; beyond it a position is a mistake, and squares lose digits
+NO_GRIPPER = "This arm has no gripper: what the plan says of one was left out."
 AT_START = (0.02, 0.2)  # m and rad: a waypoint at time 0 this near to the tool is where the tool is
 
 
@@ -56,7 +57,7 @@ def waypoint_route(start: Start, waypoints: Sequence[Waypoint], arm: Arm, *, str
         if waypoint.orientation is not None:
             orientation = unit_quaternion(waypoint.orientation, label)
         before = gripper
-        if waypoint.gripper is not None:
+        if waypoint.gripper is not None and arm.gripper_control is not None:
             gripper = gripper_control(arm, waypoint.gripper, label)
         if waypoint.time is not None:
             _check_time(waypoint.time, legs[-1].time if legs else None, label)

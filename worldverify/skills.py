@@ -24,6 +24,7 @@ RELEASE_GAP = 0.01  # m under an object when the gripper lets it go
 FINGER_LENGTH = 0.035  # m above the tool point that stays clear of the palm
 TIP_GAP = 0.005  # m between the fingertips and what an object stands on
 SIDE_GAP = 0.004  # m that an object must be narrower than the open gripper
+WITHOUT_GRIPPER = ("move_to", "wait", "home")  # what an arm can do whose tool is no gripper
 SETTLE = 0.08  # s for the servos to catch up before the gripper closes
 
 
@@ -97,6 +98,11 @@ def skill_route(
         name = skill.get("skill")
         if not isinstance(name, str) or name not in SKILLS:
             raise Refusal("unknown_skill", f"Skill {number} is {name!r}. {did_you_mean(name, SKILLS)}")
+        if arm.gripper_control is None and name not in WITHOUT_GRIPPER:
+            raise Refusal(
+                "wrong_robot",
+                f"Skill {number} ({name}) needs a gripper, and this arm has none; it can {', '.join(WITHOUT_GRIPPER)}.",
+            )
         missing = [key for key in SKILLS[name].required if key not in skill]
         if missing:
             raise Refusal("missing_key", f"Skill {number} ({name}) lacks {missing[0]!r}.")

@@ -15,7 +15,7 @@ from worldverify import contracts as formats
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
 from worldverify.camera import Camera
-from worldverify.card import scene_lines, task_card, tool_of
+from worldverify.card import example, scene_lines, task_card
 from worldverify.declared import contract_of
 from worldverify.domain import Domain
 from worldverify.kernels.mujoco_cpu import quiet
@@ -47,6 +47,7 @@ class Task:
     rate: float  # Hz, actions a second; 1/rate is a whole number of physics steps
     contracts: Mapping[str, ActionSpec]  # format name -> contract; the first of fixed width is what "actions" means
     arm: Arm | None = None
+    arms: Mapping[str, Arm] = field(default_factory=dict)  # by name, where there are several; then `arm` is None
     camera: Camera | None = None  # that the model sees the scene by, and that points of an image are lifted with
     randomise: Randomise | None = None
     domain: Domain = NOMINAL  # what else differs from seed to seed where randomise="all" is asked for
@@ -103,6 +104,11 @@ class Task:
         """T, actions to the horizon."""
         return round(self.horizon * self.rate)
 
+    @property
+    def every_arm(self) -> Mapping[str, Arm]:
+        """All arms by name; one that is alone is called nothing."""
+        return self.arms or ({} if self.arm is None else {"": self.arm})
+
     @cached_property
     def success(self) -> Success:
         """What its goals ask for: reached once, kept for a while, let go, there at the end."""
@@ -128,11 +134,11 @@ class Task:
         if isinstance(format, str):
             format, _ = contract_of(format, None, self.contracts, self.name)
         here = self.scene.data(self.start(seed))
-        lines = scene_lines(self.scene.model, here, self.objects, self.arm, self.camera)
+        lines = scene_lines(self.scene.model, here, self.objects, self.every_arm, self.camera)
         contracts = self.contracts if format is None else {format.name: format}
-        near = [] if self.arm is None else tool_of(here, self.arm)
+        form = example(contracts, here, self.every_arm)
         return task_card(
-            self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps, near=near
+            self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps, example=form
         )
 
     def start(self, seed: int = 0) -> Floats:

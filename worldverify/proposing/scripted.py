@@ -36,10 +36,10 @@ def propose_scripted(
     """`n` lines of a plans file for the start of a seed, from number `first` on: a third each good, clumsy and wrong.
 
     The id says which ("PickCube-v0/scripted/clumsy/17"), and "proposal" what was done. `formats` are the ones to write
-    in; None means all that the good plan can be written in. A good plan is meant to pass. A clumsy one is a good plan
-    carried out badly, and may pass. A wrong one cannot be read, or means something else than it says, and passes only
-    where that does not matter. A line depends on its number and the seed, not on `n`. Raises ValueError for a format
-    that does not fit.
+    in; None means all that the good plan can be written in. A good plan passes unless it is good by
+    its timing and the format cannot say when. A clumsy one is a good plan carried out badly, and may pass. A wrong one
+    cannot be read, or means something else than it says, and passes only where that does not matter. A line depends on
+    its number and the seed, not on `n`. Raises ValueError for a format that does not fit.
     """
     writer = _ControlWriter(task, seed) if task.arm is None else _ArmWriter(task, seed)
     names = _chosen(writer, task, formats)
@@ -102,7 +102,7 @@ class _ArmWriter:
     def _good(self, way: Way, generator: Generator) -> Actions:
         spec, material = way.spec, self.material
         if spec.space == "skill":
-            return material.skills or ()
+            return material.calls(spec)
         if spec.space == "image":
             return material.points(spec)
         if spec.space == "ctrl":
@@ -116,7 +116,7 @@ class _ArmWriter:
     def _clumsy(self, way: Way, generator: Generator) -> tuple[Actions, str]:
         spec, material = way.spec, self.material
         if spec.space == "skill":
-            calls = material.skills or ()
+            calls = material.calls(spec)
             ways = clumsy_calls(calls, generator)
             for name in generator.permutation(list(ways)).tolist():
                 if _can_say(spec, ways[name]):
@@ -145,7 +145,7 @@ class _ArmWriter:
         spec = way.spec
         if spec.space != "skill":
             return wrong_numbers(spec, self._good(way, generator), generator)
-        good = self.material.skills or ()
+        good = self.material.calls(spec)
         calls, what = wrong_calls(good, self.material.task.objects, generator)
         return (calls, what) if _can_say(spec, calls) else (good, "as it should be")
 
@@ -175,8 +175,15 @@ class _ControlWriter:
         limited = model.actuator_ctrllimited.astype(bool)
         self.low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0)
         self.high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0)
-        good = None if task.good is None else np.asarray(task.good.actions)
-        self.good: Floats = np.zeros((task.steps, model.nu)) + 0.5 * (self.low + self.high) if good is None else good
+        self.good: Floats = np.zeros((task.steps, model.nu)) + 0.5 * (self.low + self.high)
+        if task.good is not None:
+            (made,) = compile_for(task, task.start(seed)[None], [task.good])
+            if isinstance(made, Refusal):
+                raise made
+            self.good = made.controls
+        # Where "actions" mean something else, the line says that these are controls.
+        named = next(iter(task.contracts)) != "ctrl"
+        self.keys: dict[str, object] = {"format": "ctrl", "rate_hz": task.rate} if named else {}
 
     def line(self, kind: str, format: str, generator: Generator) -> tuple[dict[str, object], str]:
         """The keys of a line, and what was done."""
@@ -205,4 +212,4 @@ class _ControlWriter:
             text, what = damaged(text, generator)
         else:
             text = wrapped(text, generator)
-        return {"text": text}, what
+        return {**self.keys, "text": text}, what

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from worldverify.action import TIMED, ActionSpec
 from worldverify.decode import Begin
 from worldverify.encode import as_text, encode
+from worldverify.kernels import rotation
 from worldverify.lift import look
 from worldverify.motion import Motion, begin_of, motion_of
 from worldverify.plan import Plan
@@ -65,6 +66,21 @@ class Material:
         actions: Any = self.good.actions
         return actions if self.good.format == "skills" else None
 
+    def calls(self, spec: ActionSpec) -> tuple[Mapping[str, Any], ...]:
+        """The calls of the good plan with positions in the frame of a contract; () if it is not written in skills."""
+        calls = self.skills or ()
+        if spec.frame != "base":
+            return calls
+        at, turn = self.begin.base.position[0], self.begin.base.orientation[0]
+
+        def seen(value: Any) -> Any:
+            if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 3:
+                return value
+            place = rotation.rotate(rotation.conjugate(turn), np.array(value, dtype=np.float64) - at)
+            return tuple(np.round(place, 5).tolist())
+
+        return tuple({key: seen(value) for key, value in call.items()} for call in calls)
+
     def motion(self, rate: float, slower: float) -> Motion:
         """The good motion in steps at a rate [Hz], stretched. Raises Refusal."""
         key = rate, slower
@@ -117,7 +133,7 @@ class Material:
     def _way(self, spec: ActionSpec) -> Way | None:
         try:
             if spec.space == "skill":
-                as_text(Plan(None, spec.name, None, self.skills or (), contract=spec), {})
+                as_text(Plan(None, spec.name, None, self.calls(spec), contract=spec), {})
                 return Way(spec) if self.skills else None
             if spec.space == "image":
                 return Way(spec) if self.points(spec) else None

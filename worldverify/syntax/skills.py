@@ -8,11 +8,12 @@ from worldverify.planfields import Fields
 from worldverify.syntax.form import Actions, Form
 
 EXAMPLE = '{"skills": [{"skill": "pick", "object": "cube"}, ...]}'
+MOVES = '{"skills": [{"skill": "move_to", "position": [x, y, z]}, ...]}'
 
 
 def example(spec: ActionSpec) -> str:
     """The shape."""
-    return EXAMPLE
+    return EXAMPLE if "pick" in spec.skills else MOVES
 
 
 def is_plan(value: object) -> bool:

@@ -12,7 +12,7 @@ EXAMPLE = '{"waypoints": [{"position": [x, y, z], "gripper": 1}, ...]}'
 
 def example(spec: ActionSpec) -> str:
     """The shape."""
-    return EXAMPLE
+    return EXAMPLE if spec.gripper is not None else EXAMPLE.replace(', "gripper": 1', "")
 
 
 def is_plan(value: object) -> bool:
