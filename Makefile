@@ -13,13 +13,13 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines test-tasks check lint types format validity gpu clean
+.PHONY: demo test test-engines test-tasks test-peers check lint types format validity gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
 
 test: $(VENV)/ready-to-test
-	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks" $(ARGS)
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks and not peers" $(ARGS)
 
 # The conformance suite, the self-test and parity on MJX: minutes of compiling.
 test-engines: $(VENV)/ready-to-test
@@ -28,6 +28,12 @@ test-engines: $(VENV)/ready-to-test
 # Every task from a hundred seeds: minutes.
 test-tasks: $(VENV)/ready-to-test
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m tasks $(ARGS)
+
+# Other people's scenes. Only files of theirs are read, so what robosuite itself needs is left out.
+test-peers: $(VENV)/ready-to-test
+	@$(PIP) --no-build-isolation -e '.[peers]'
+	@$(PIP) --no-deps robosuite mujoco-warp
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m peers -rs $(ARGS)
 
 check: lint types test
 

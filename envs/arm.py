@@ -169,12 +169,14 @@ CONTACT: dict[str, tuple[float, ...]] = {"solref": (0.01, 1.0), "solimp": (0.95,
 WHITE, GREY, DARK = (0.93, 0.93, 0.92, 1.0), (0.55, 0.57, 0.6, 1.0), (0.2, 0.2, 0.22, 1.0)
 
 
-def add_arm(spec: Any, mount: Mount = AT_ORIGIN, *, prefix: str = "") -> None:
+def add_arm(spec: Any, mount: Mount = AT_ORIGIN, *, prefix: str = "", carrier: Any = None) -> None:
     """Add the arm to a MuJoCo spec: base body `arm`, whose frame lies in the plane that it stands on.
 
-    All names begin with the prefix, so that there can be several.
+    All names begin with the prefix, so that there can be several. The mount is in the frame of the body that is the
+    `carrier`; None: in the world.
     """
-    body = spec.worldbody.add_body(name=f"{prefix}arm", pos=mount.pos, quat=turn(mount.yaw, axis=2))
+    stand = spec.worldbody if carrier is None else carrier
+    body = stand.add_body(name=f"{prefix}arm", pos=mount.pos, quat=turn(mount.yaw, axis=2))
     fill(body, BASE, GREY)
     for i, link in enumerate(LINKS):
         pos, quat = _offset(i)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ def test_the_python_of_a_page_runs_and_prints_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests" / "scenes", "scenes")
     names: dict[str, object] = {}
     for code, expected in outputs(page):
         printed = io.StringIO()
@@ -73,6 +75,7 @@ def test_the_python_of_a_page_runs_and_prints_what_the_page_says(
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests" / "scenes", "scenes")
     Path("plans.jsonl").write_text(json.dumps({"id": "a", "text": '{"skills": [{"skill": "home"}]}'}) + "\n")
     for line in "".join(blocks(page, "console")).splitlines():
         if not line.startswith("$ "):

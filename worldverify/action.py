@@ -6,12 +6,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from worldverify.nearest import did_you_mean as did_you_mean
 
-Space = Literal["ctrl", "joint", "eef", "mixed", "skill", "image"]
+Space = Literal["ctrl", "joint", "eef", "mixed", "skill", "image", "base"]
 Representation = Literal[
     "absolute", "relative_to_chunk_start", "delta_to_previous_target", "delta_to_achieved", "velocity"
 ]
-# Of positions and joints, after `ranges`. "actuator": as each actuator of the model declares.
-PositionUnit = Literal["m", "cm", "mm", "rad", "deg", "rad/s", "deg/s", "actuator", "thousandths", "pixels"]
+# Of positions and joints, after `ranges`. "actuator": as each actuator of the model declares; "m/s": turns in rad/s.
+PositionUnit = Literal["m", "cm", "mm", "rad", "deg", "rad/s", "deg/s", "actuator", "thousandths", "pixels", "m/s"]
 Rotation = Literal[
     "none",
     "yaw",  # a turn about the world's z of a gripper that points straight down
@@ -28,7 +28,7 @@ RotationUnit = Literal["none", "rad", "deg"]
 Side = Literal["none", "left", "right"]  # left: the turn is about the axes of the frame; right: about the tool's own
 Frame = Literal["none", "world", "base", "tool"]  # or "camera:<name of a camera>"
 RangePolicy = Literal["reject", "clip"]
-Tracker = Literal["direct", "ik", "joint_pd"]
+Tracker = Literal["direct", "ik", "joint_pd", "drive"]
 Path = Literal["straight", "joints"]
 GripperMode = Literal["absolute", "relative", "sign_hold"]
 NormalisationKind = Literal["none", "zscore", "q01_q99", "min_max"]
@@ -241,7 +241,7 @@ def contract(**said: Any) -> ActionSpec:
     return ActionSpec(**{**NOT_APPLICABLE, **said})
 
 
-ArgumentKind = Literal["name", "position", "name or position", "orientation", "length", "seconds"]
+ArgumentKind = Literal["name", "position", "name or position", "orientation", "length", "seconds", "place", "angle"]
 
 
 class Skill(NamedTuple):
@@ -260,6 +260,12 @@ SKILLS: dict[str, Skill] = {
     "lift": Skill({}, {"height": "length"}),
     "wait": Skill({"seconds": "seconds"}, {}),
     "home": Skill({}, {}),
+}
+
+# Of an arm on a base that drives.
+MOBILE_SKILLS: dict[str, Skill] = {
+    "drive_to": Skill({"position": "place"}, {"yaw": "angle", "seconds": "seconds"}),
+    **SKILLS,
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -10,10 +10,10 @@ from worldverify.action import (
     CHOICES,
     LARGEST,
     MAX_ACTIONS,
+    MOBILE_SKILLS,
     PLAIN,
     RATES,
     SHARED,
-    SKILLS,
     TIMED,
     ActionSpec,
 )
@@ -37,18 +37,28 @@ UNITS = {
     "ctrl": ("actuator",),
     "joint": ("rad", "deg", "rad/s", "deg/s"),
     "eef": ("m", "cm", "mm"),
+    "base": ("m", "m/s"),
     "skill": ("m", "cm", "mm"),
     "image": ("thousandths", "pixels"),
 }
-TRACKERS = {"ctrl": ("direct",), "joint": ("joint_pd", "direct"), "eef": ("ik",), "skill": ("ik",), "image": ("ik",)}
+TRACKERS = {
+    "ctrl": ("direct",),
+    "joint": ("joint_pd", "direct"),
+    "eef": ("ik",),
+    "base": ("drive",),
+    "skill": ("ik",),
+    "image": ("ik", "drive"),
+}
 SYNTAXES = {
     "ctrl": ("rows", "streams"),
     "joint": ("rows", "streams"),
     "eef": ("rows", "streams", "world_vector", "waypoints", "trajectory", "voxels"),
+    "base": ("rows", "waypoints"),
     "mixed": ("rows", "streams"),
     "skill": ("skills", "cap_calls", "saycan_lines", "chat_calls", "task_sequence", "pick_and_place_calls"),
     "image": ("points", "gemini_calls"),
 }
+BASE_LAYOUTS = {"rows": (("v", 1), ("w", 1)), "waypoints": (("position", 2), ("rotation", 1))}
 WIDEST = 1000  # numbers in one action
 WITHOUT_RATE = ("skill", "image")
 TIMED_BY_ITSELF = ("waypoints", "trajectory", "voxels")  # syntaxes whose actions carry their own time, or need none
@@ -124,6 +134,9 @@ def _check_layout(spec: ActionSpec) -> None:
         unknown = [name for name in components if name not in ("position", "rotation", "gripper")]
         _require(not unknown, "layout", unknown, "of position, rotation and gripper if space is eef")
         _require(dict(spec.layout).get("position") == 3, "layout", spec.layout, "with position, 3 wide")
+    if spec.space == "base":
+        wanted = BASE_LAYOUTS[spec.syntax]
+        _require(spec.layout == wanted, "layout", spec.layout, f"{list(map(list, wanted))} for {spec.syntax} of a base")
 
 
 def _check_motion(spec: ActionSpec) -> None:
@@ -174,7 +187,10 @@ def _check_rotation(spec: ActionSpec) -> None:
     _require((spec.rotation_side != "none") == changes, "rotation_side", spec.rotation_side, sided)
     own_axes = spec.frame != "tool" or spec.rotation_side != "left"
     _require(own_axes, "rotation_side", spec.rotation_side, "right if frame is tool: its axes turn with it")
-    if spec.syntax == "waypoints" and width:
+    if spec.space == "base":
+        turned = "yaw" if width else "none"
+        _require(spec.rotation == turned, "rotation", spec.rotation, f"{turned} for {spec.syntax} of a base")
+    elif spec.syntax == "waypoints" and width:
         _require(spec.rotation.startswith("quat"), "rotation", spec.rotation, "quat_wxyz or quat_xyzw for waypoints")
     _require(spec.rotation_sign in (1, -1), "rotation_sign", spec.rotation_sign, "1 or -1")
     limit = spec.rotation_limit
@@ -294,8 +310,8 @@ def _check_source(spec: ActionSpec) -> None:
 
 def _check_calls(spec: ActionSpec) -> None:
     _require(bool(spec.skills) == (spec.space == "skill"), "skills", spec.skills, "names exactly if space is skill")
-    unknown = [name for name in spec.skills if name not in SKILLS]
-    _require(not unknown, "skills", unknown, f"some of {', '.join(SKILLS)}")
+    unknown = [name for name in spec.skills if name not in MOBILE_SKILLS]
+    _require(not unknown, "skills", unknown, f"some of {', '.join(MOBILE_SKILLS)}")
     image = spec.image
     _require((image is not None) == (spec.space == "image"), "image", image, "set exactly if space is image")
     if image is not None:

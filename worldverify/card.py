@@ -7,8 +7,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from worldverify.action import SKILLS, ActionSpec
+from worldverify.action import MOBILE_SKILLS, ActionSpec
 from worldverify.arm import Arm
+from worldverify.base import Base, pose_of
 from worldverify.camera import Camera, camera_lines, view_of
 from worldverify.contract_lines import contract_lines
 from worldverify.extent import extent, subtree
@@ -19,6 +20,7 @@ from worldverify.spec import Spec
 from worldverify.syntax import form_of
 
 TABLE = "table_top"  # the geom whose height a prompt tells
+STILL = 0.005  # m/s; a prompt tells how fast a thing is that is faster
 _GRIPPER = '"gripper": 0 closed to 1 open (optional, keeps the last one), '
 _FORMS = {
     "skills": (
@@ -30,6 +32,13 @@ _FORMS = {
         '"orientation": [w, x, y, z] (optional, keeps the last one; [0, 1, 0, 0] points straight down), '
         f'{_GRIPPER}"time": seconds from now (optional; all or none)}}.'
     ),
+    "base_waypoints": (
+        'Places on the floor: {"waypoints": [...]}, each {"position": [x, y] in metres, "yaw": rad, 0 along x and 1.57 '
+        'along y (optional; without it the robot looks along its way), "time": seconds from now (optional; all or '
+        "none)}. The robot turns towards a place, drives straight to it and turns to its yaw, and spreads this over "
+        "the time that it is given; to wait, give the same place again with a later time."
+    ),
+    "base_velocity": "Speeds, v forwards in m/s and w to the left in rad/s: ",
     "joint_position": "Joint targets: ",
     "ctrl": "Controls: ",
 }
@@ -53,7 +62,7 @@ def task_card(
     shown = by_key(contracts) if len(contracts) > 1 else contracts
     asked = "Answer with one JSON value in one of these forms:" if len(shown) > 1 else "Answer in this form:"
     lines += [f"You have {horizon:g} s.", "", asked]
-    lines += [f"- {_form(name, contract, steps)}" for name, contract in shown.items()]
+    lines += [f"- {_form(name, contract, steps, horizon)}" for name, contract in shown.items()]
     lines += ["", "Checked in a physics simulation:"]
     lines += [f"- {requirement}" for requirement in spec.requirements]
     if example is not None:
@@ -61,8 +70,10 @@ def task_card(
     return "\n".join(lines)
 
 
-def example(contracts: Mapping[str, ActionSpec], data: mujoco.MjData, arms: Mapping[str, Arm]) -> object:
-    """A plan that shows a form: the tool goes a little aside, or several arms stay where they are. Or None."""
+def example(
+    contracts: Mapping[str, ActionSpec], data: mujoco.MjData, arms: Mapping[str, Arm], base: Base | None = None
+) -> object:
+    """A plan that shows a form: the tool goes a little aside, several arms stay, a base goes ahead. Or None."""
     if "skills" in contracts and len(arms) == 1:
         (arm,) = arms.values()
         x, y, z = (round(value, 2) + 0.0 for value in tool_of(data, arm))
@@ -71,6 +82,10 @@ def example(contracts: Mapping[str, ActionSpec], data: mujoco.MjData, arms: Mapp
         return {"skills": [{"skill": "move_to", "position": [x, round(y + 0.05, 2), z]}, last]}
     if "joint_position" in contracts and len(arms) > 1:
         return {"actions": [_rounded(np.concatenate([arm.rows(data.ctrl[None])[0] for arm in arms.values()]))]}
+    if "base_waypoints" in contracts and base is not None:
+        x, y, yaw = pose_of(data, base).tolist()
+        ahead = [round(x + 0.3 * float(np.cos(yaw)), 2), round(y + 0.3 * float(np.sin(yaw)), 2)]
+        return {"waypoints": [{"position": ahead}, {"position": ahead, "yaw": round(yaw, 2)}]}
     return None
 
 
@@ -80,9 +95,15 @@ def scene_lines(
     objects: Sequence[str],
     arms: Mapping[str, Arm],
     camera: Camera | None = None,
+    base: Base | None = None,
 ) -> list[str]:
-    """Where the named objects, the arms and the camera are, one line each; `data` needs its positions."""
+    """Where the named objects, the robot and the camera are, one line each; `data` needs its positions and speeds.
+
+    The `arms` are given in the world; where a `base` drives one, they are as it stands in `data`.
+    """
     mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_comVel(model, data)
     lines = []
     for name in objects:
         body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
@@ -94,11 +115,19 @@ def scene_lines(
             box = extent(model, data, subtree(model, body), yaw)
             size = " x ".join(f"{x:g}" for x in _rounded(2 * box.half))
             turned = f", turned by {yaw:.2f} rad about z" if abs(yaw) > 0.005 else ""
-            lines.append(f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}")
+            lines.append(
+                f"{name}: centre at {_rounded(box.center)}, {size} overall{turned}{_moving(model, data, body)}"
+            )
     table = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, TABLE)
     if table >= 0:
         height = float(data.geom_xpos[table][2] + model.geom_size[table][2])
         lines.append(f"table: its top is at z = {height + 0.0:.3g}")
+    if base is not None:
+        x, y, yaw = _rounded(pose_of(data, base))
+        lines.append(
+            f"robot: a base on wheels at [{x}, {y}], yaw {yaw} rad, {2 * base.radius:g} m across; it drives at up to "
+            f"{base.forward:g} m/s, backwards at {base.backward:g} m/s, and turns at up to {base.turning:.2g} rad/s"
+        )
     for name, arm in arms.items():
         joints = [float(data.joint(joint).qpos[0]) for joint in arm.joints]
         tool = "tool" if arm.gripper_control is None else "tool, the point between the fingertips"
@@ -115,20 +144,31 @@ def tool_of(data: mujoco.MjData, arm: Arm) -> list[float]:
     return [float(value) for value in position]
 
 
+def _moving(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> str:
+    """How fast a body moves, if it does: ", moving at [x, y, z] m/s"."""
+    velocity = np.zeros(6)
+    mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, body, velocity, 0)
+    return f", moving at {_rounded(velocity[3:])} m/s" if np.max(np.abs(velocity[3:])) > STILL else ""
+
+
 def _rounded(values: Any) -> list[float]:
     # + 0.0 turns the -0.0 of rounding into 0.0
     rounded: list[float] = (np.round(np.asarray(values), 3) + 0.0).tolist()
     return rounded
 
 
-def _form(name: str, contract: ActionSpec, steps: int) -> str:
+def _form(name: str, contract: ActionSpec, steps: int, horizon: float) -> str:
     if name not in _FORMS:
         return _preset(contract)
     text = _FORMS[name]
     if name == "skills":
         return text + ", ".join(_call(skill) for skill in contract.skills) + "."
+    if name == "base_waypoints":
+        return text
     if name == "ee_waypoints":
         return text if contract.gripper is not None else text.replace(_GRIPPER, "")
+    if name == "base_velocity" and contract.rate_hz is not None:
+        steps = int(horizon * contract.rate_hz + 1e-9)
     rate = f"{contract.rate_hz:g} a second, at most {steps}"
     if contract.arms:
         rate += "; angles in rad, grippers from 0 closed to 1 open"
@@ -145,6 +185,6 @@ def _preset(contract: ActionSpec) -> str:
 
 def _call(name: str) -> str:
     """A skill with its arguments: `move_to(position, orientation?)`."""
-    skill = SKILLS[name]
+    skill = MOBILE_SKILLS[name]
     arguments = [*skill.required, *(f"{argument}?" for argument in skill.optional)]
     return f"{name}({', '.join(arguments)})"

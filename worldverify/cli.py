@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.command import add_bench
+from worldverify.newtask.command import add_new_task
 from worldverify.options import whole
 from worldverify.parity.command import add_parity
 from worldverify.proposing.command import add_propose
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         add_bench,
         add_parity,
         _add_replay,
+        add_new_task,
         _add_doctor,
     ):
         add(commands)
@@ -116,7 +118,9 @@ def _add_verify(commands: Any) -> None:
     verify.epilog = (
         "Exit status: 0 all judged, whatever the verdicts; 1 some could not be (INVALID, cause infra); 2 wrong usage."
     )
-    verify.add_argument("task", metavar="TASK", help="name of a task; worldverify tasks lists them")
+    verify.add_argument(
+        "task", metavar="TASK", help="name of a task (worldverify tasks lists them), or FILE.py:FUNCTION"
+    )
     verify.add_argument(
         "plans",
         metavar="PLANS",
@@ -160,6 +164,7 @@ def _add_replay(commands: Any) -> None:
     replay.epilog = "Exit status: 0 every digest is the same; 1 some differ or cannot be replayed; 2 wrong usage."
     replay.add_argument("verdicts", metavar="VERDICTS.jsonl", help="what verify --json wrote; - is the standard input")
     replay.add_argument("--id", action="append", metavar="ID", help="only plans of this id; may be given repeatedly")
+    replay.add_argument("--task", metavar="FILE.py:FUNCTION", help="the task of your own that the verdicts are about")
     replay.add_argument("--threads", type=whole(1), help="CPU threads (default: every CPU this process may use)")
 
 
@@ -259,8 +264,14 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     _need_simulator()
     from worldverify.judging import replay_file
+    from worldverify.registry import load
 
-    same = replay_file(arguments.verdicts, find_task, ids=arguments.id, threads=arguments.threads)
+    own = None if arguments.task is None else find_task(arguments.task)
+
+    def find(name: str) -> "Task":  # a file of verdicts never names a file to run
+        return own if own is not None and own.name == name else load(name)
+
+    same = replay_file(arguments.verdicts, find, ids=arguments.id, threads=arguments.threads)
     return DONE if same else NOT_ALL
 
 
@@ -319,11 +330,11 @@ def find_engine(on: str, name: str | None) -> tuple[str | None, str | None]:
 
 
 def find_task(name: str) -> "Task":
-    """The task of that name; a UsageError lists the tasks."""
-    from worldverify.registry import load
+    """The task of that name, or of FILE.py:FUNCTION; a UsageError lists the tasks."""
+    from worldverify.registry import load_named
 
     try:
-        return load(name)
+        return load_named(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

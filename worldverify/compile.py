@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from worldverify.action import CAMERA, TIMED
 from worldverify.arm import Arm
+from worldverify.base import Base, standing
 from worldverify.camera import Camera, view_of
 from worldverify.decode import Begin, Pose, controls
 from worldverify.dense import dense_commands, part_of
+from worldverify.driving import drive, start_of
 from worldverify.follow import follow
 from worldverify.kernels import kinematics, trajectory
 from worldverify.lowering import Lowered, lower
+from worldverify.mobile import drive_and_reach
 from worldverify.plan import Plan
 from worldverify.reach import chain_of
 from worldverify.refusal import Refusal
@@ -47,24 +50,28 @@ def compile_plans(
     horizon: float,
     camera: Camera | None = None,
     arms: Mapping[str, Arm] | None = None,
+    base: Base | None = None,
 ) -> list[Compiled | Refusal]:
     """Controls of each plan at `rate` [Hz], T <= `horizon` [s] * rate, or the Refusal that says why not.
 
     `state` is (B, nstate), the integration state that each of the B plans starts from; `camera` is the one that points
-    of an image are seen by. Where there are several `arms`, by name, `arm` is None. A plan has the same controls, bit
-    for bit, alone and in any batch.
+    of an image are seen by. Where there are several `arms`, by name, `arm` is None. `base` is what drives, and carries
+    the arm if there are both. A plan has the same controls, bit for bit, alone and in any batch.
     """
     moved = arms or ({} if arm is None else {"": arm})
     steps = round(horizon * rate)
     results: dict[int, Compiled | Refusal] = {}
     dense: list[int] = []  # rows of numbers at a rate
     routed: list[int] = []  # waypoints and skills
+    driven: list[int] = []  # whatever moves a base
     commanded = _read(model, state, "ctrl") if not all(map(_is_raw, plans)) else state
     for i, plan in enumerate(plans):
         spec = plan.contract
         try:
             if _is_raw(plan):
                 results[i] = Compiled(_ctrl(model, plan, rate, steps))
+            elif base is not None:
+                driven.append(i)
             elif moved and plan.format == "joint_position" and spec is None:
                 results[i] = Compiled(_joint_position(model, moved, commanded[i], plan, rate, steps))
             elif arm is None:
@@ -73,17 +80,23 @@ def compile_plans(
                 (dense if spec is not None and spec.syntax in TIMED else routed).append(i)
         except Refusal as refusal:
             results[i] = refusal
+    if base is not None and driven:
+        task = Limits(rate, horizon, camera)
+        results.update({i: _driven(model, state[i], arm, base, plans[i], task) for i in driven})
     if arm is not None and (dense or routed):
         # What follows needs the arm's pose: looked up once for all plans that are not raw joint targets.
         seen = any(spec is not None and spec.frame.startswith(CAMERA) for spec in (plan.contract for plan in plans))
         starts = Starts(model, state, arm, camera, frames=seen)
         for rows, follow_all in ((dense, _dense), (routed, _routed)):
             fit = [i for i in rows if starts.fit[i]]
-            bad = Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
-            results.update({i: bad for i in rows if not starts.fit[i]})
+            results.update({i: _bad_state() for i in rows if not starts.fit[i]})
             if fit:
                 results.update(zip(fit, follow_all(starts, plans, fit, rate, steps), strict=True))
     return [results[i] for i in range(len(plans))]
+
+
+def _bad_state() -> Refusal:
+    return Refusal("bad_state", "The start state holds a NaN or an infinite value.", cause="model")
 
 
 def _no_arm(plan: Plan, arms: int) -> str:
@@ -198,6 +211,7 @@ def compile_for(task: Task, states: Floats, plans: Sequence[Plan]) -> list[Compi
         horizon=task.horizon,
         camera=task.camera,
         arms=task.arms,
+        base=task.base,
     )
 
 
@@ -273,14 +287,8 @@ def _routed(
         try:
             plan, start = plans[i], starts.route_start(i)
             lowered = _lowered(starts, plan, i, data, names)
-            count = len(lowered.waypoints or lowered.skills or ())
-            if count > DENSEST * steps:
-                what = "waypoints" if lowered.skills is None else "skills"
-                raise Refusal(
-                    "too_many_steps",
-                    f"The plan has {count} {what}; the task has {steps} control steps, "
-                    f"enough for {DENSEST * steps} at most.",
-                )
+            what = "waypoints" if lowered.skills is None else "skills"
+            _check_count(len(lowered.waypoints or lowered.skills or ()), what, steps)
             if lowered.skills is not None:
                 mujoco.mj_setState(model, data, starts.state[i], STATE)
                 mujoco.mj_kinematics(model, data)
@@ -302,6 +310,60 @@ def _routed(
             made = one if isinstance(one, Refusal) else _as_controls(model, arm, starts.ctrl[i], one)
             results[i] = made if isinstance(made, Refusal) else Compiled(made, warnings)
     return [results[i] for i in rows]
+
+
+class Limits(NamedTuple):
+    """What a task sets for all of its plans."""
+
+    rate: float  # Hz
+    horizon: float  # s
+    camera: Camera | None
+
+
+def _driven(model: Any, state: Floats, arm: Arm | None, base: Base, plan: Plan, limits: Limits) -> Compiled | Refusal:
+    """A plan of a base, or of an arm on it, from a state (nstate,)."""
+    data, (rate, horizon, camera) = mujoco.MjData(model), limits
+    mujoco.mj_setState(model, data, state, STATE)
+    if not all(np.all(np.isfinite(field)) for field in (data.qpos, data.qvel, data.ctrl)):
+        return _bad_state()
+    mujoco.mj_kinematics(model, data)
+    steps = round(horizon * rate)
+    controls = data.ctrl
+    try:
+        if arm is None:
+            driven = drive(base, plan, model, data, camera, rate=rate, steps=steps)
+            return Compiled(_with(controls, base.controls, driven.poses), driven.warnings)
+        stand = start_of(data, base)
+        here = standing(arm, stand.pose)
+        if not _calls_skills(plan):
+            return compile_plans(model, state[None], here, [plan], rate=rate, horizon=horizon, camera=camera)[0]
+        begin = Starts(model, state[None], here, None, frames=False).route_start(0)
+        calls: Any = plan.actions
+        _check_count(len(calls), "skills", steps)
+        names = catalogue(model, arm)
+        commands, poses = drive_and_reach(arm, base, calls, begin, stand, model, data, names, rate=rate, steps=steps)
+        return Compiled(_with(_as_controls(model, arm, controls, commands), base.controls, poses))
+    except Refusal as refusal:
+        return refusal
+
+
+def _check_count(count: int, what: str, steps: int) -> None:
+    if count > DENSEST * steps:
+        raise Refusal(
+            "too_many_steps",
+            f"The plan has {count} {what}; the task has {steps} control steps, enough for {DENSEST * steps} at most.",
+        )
+
+
+def _calls_skills(plan: Plan) -> bool:
+    return plan.format == "skills" if plan.contract is None else plan.contract.syntax == "skills"
+
+
+def _with(controls: Floats, places: Sequence[int], values: Floats) -> Floats:
+    """Controls (nu,) or (T, nu) with values (T, n) at some places: (T, nu)."""
+    rows = np.array(np.broadcast_to(controls, (len(values), controls.shape[-1])))
+    rows[:, list(places)] = values
+    return rows
 
 
 def _lowered(starts: Starts, plan: Plan, i: int, data: Any, names: Catalogue) -> Lowered:

@@ -31,7 +31,8 @@ def _space(spec: ActionSpec) -> list[tuple[str, str]]:
         lines.append(("action", ", ".join(f"{name} ({width})" if width > 1 else name for name, width in spec.layout)))
     kinds = dict.fromkeys(kind for _, kind in spec.representation)
     lines.append(("numbers are", ", ".join(kind.replace("_", " ") for kind in kinds)))
-    lines.append(("unit", spec.position_unit if spec.space != "image" else f"{spec.position_unit} of the image"))
+    units = {"thousandths": "thousandths of the image", "pixels": "pixels of the image", "m/s": "m/s, turns in rad/s"}
+    lines.append(("unit", units.get(spec.position_unit, spec.position_unit)))
     if spec.frame != "none":
         lines.append(("frame", spec.frame))
     if spec.rotation != "none" and spec.layout:

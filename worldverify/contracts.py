@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from worldverify.action import ActionSpec, Gripper, contract, of_arms
+from worldverify.action import ActionSpec, Gripper, Image, Range, contract, of_arms
 
 OPENING = Gripper(open=1.0, closed=0.0, low=0.0, high=1.0, mode="absolute", threshold=None, step=None, hold_steps=0)
 
@@ -74,4 +74,57 @@ def skills(names: Sequence[str]) -> ActionSpec:
         frame="world",
         tracker="ik",
         skills=tuple(names),
+    )
+
+
+def base_velocity(rate_hz: float, *, forward: float, backward: float, turn: float) -> ActionSpec:
+    """Speeds of a base, each held for 1/`rate_hz` s: v forwards (m/s), w to the left (rad/s), within those limits."""
+    return contract(
+        name="base_velocity",
+        version="1",
+        syntax="rows",
+        space="base",
+        layout=(("v", 1), ("w", 1)),
+        representation=(("v", "velocity"), ("w", "velocity")),
+        position_unit="m/s",
+        frame="base",
+        ranges=(
+            Range("v", (-backward,), (forward,), (-backward,), (forward,)),
+            Range("w", (-turn,), (turn,), (-turn,), (turn,)),
+        ),
+        rate_hz=rate_hz,
+        tracker="drive",
+    )
+
+
+def base_waypoints() -> ActionSpec:
+    """Places on the floor, in the world, in m, that a base drives to in turn, with a yaw where it matters."""
+    return contract(
+        name="base_waypoints",
+        version="1",
+        syntax="waypoints",
+        space="base",
+        layout=(("position", 2), ("rotation", 1)),
+        representation=(("position", "absolute"), ("rotation", "absolute")),
+        position_unit="m",
+        rotation="yaw",
+        rotation_unit="rad",
+        frame="world",
+        tracker="drive",
+    )
+
+
+def image_points() -> ActionSpec:
+    """Points [y, x] on the floor in the picture of the task's camera, in thousandths of its height and width."""
+    return contract(
+        name="image_points",
+        version="1",
+        syntax="points",
+        space="image",
+        layout=(),
+        representation=(("position", "absolute"),),
+        position_unit="thousandths",
+        frame="camera:task",
+        image=Image(order="yx", use="path", height=0.0, origin=(0.0, 0.0)),
+        tracker="drive",
     )

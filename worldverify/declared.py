@@ -12,7 +12,15 @@ from worldverify.refusal import Refusal
 from worldverify.statistics import APPLIED, with_statistics
 
 FIELDS = tuple(field.name for field in fields(ActionSpec))
-OWN = ("ctrl", "joint_position", "ee_waypoints", "skills")  # formats that each task has a contract of its own for
+OWN = (  # formats that each task has a contract of its own for
+    "ctrl",
+    "joint_position",
+    "ee_waypoints",
+    "skills",
+    "base_waypoints",
+    "base_velocity",
+    "image_points",
+)
 STATISTICS = "statistics"  # beside the fields of a contract: what its normalisation still needs
 
 

@@ -78,7 +78,7 @@ def _content(spec: ActionSpec, plan: Plan) -> tuple[tuple[str, str], ...]:
         count = f"{len(actions)} action{'' if len(actions) == 1 else 's'}"
         took = "" if plan.rate_hz is None else f", {len(actions) / plan.rate_hz:.2f} s"
         lines = [("plan", count + took)]
-        if spec.space == "ctrl":
+        if spec.space in ("ctrl", "base"):
             return (*lines, ("first", _numbers(actions[0])), ("last", _numbers(actions[-1])))
         said = physical(spec, actions)
         for label, row in (("first", 0), ("last", -1)):
@@ -96,6 +96,7 @@ NOUNS = {  # of one, of several
     "point": ("point", "points"),
     "box": ("box", "boxes"),
     "skill": ("skill", "skills"),
+    "position": ("place", "places"),
     "call": ("call", "calls"),
 }
 OTHER = ("action", "actions")
@@ -134,8 +135,14 @@ def _quantity(key: str, value: Any, spec: ActionSpec) -> str:
 
 
 def _on_the_task(task: Task, controls: Floats) -> tuple[tuple[str, str], ...]:
-    """Where a plan takes the arm, as far as commands go."""
+    """Where a plan takes the arm, or what drives, as far as commands go."""
     lines = [("on the task", f"{len(controls)} control steps at {task.rate:g} Hz, {len(controls) / task.rate:.2f} s")]
+    if task.base is not None:
+        path = controls[:, list(task.base.controls)]
+        for label, row in (("base after one step", path[0]), ("base at the end", path[-1])):
+            lines.append((label, f"({_numbers(row[:2])}) m, yaw {_numbers(row[2:])} rad"))
+        low, high = path.min(axis=0)[:2], path.max(axis=0)[:2]
+        return (*lines, ("within", f"({_numbers(low)}) m to ({_numbers(high)}) m"))
     if task.arm is not None:
         q = controls[:, list(task.arm.joint_controls)]
         position, orientation = kinematics.tool_pose(q, *chain_of(task.arm))

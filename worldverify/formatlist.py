@@ -14,6 +14,9 @@ OWN = (
     ("joint_position", "joint angles in rad, then the gripper, 0 closed to 1 open"),
     ("ee_waypoints", "poses of the tool in the world in m, with gripper and time where wanted"),
     ("skills", "calls of pick, place, move_to, open_gripper, close_gripper, lift, wait and home"),
+    ("base_waypoints", "places on the floor in m that a base drives to, with yaw and time where wanted"),
+    ("base_velocity", "speeds of a base, forwards in m/s and to the left in rad/s"),
+    ("image_points", "points [y, x] on the floor in the picture of a base's own camera (named by --format)"),
 )
 
 

@@ -38,11 +38,13 @@ def begin_of(task: Task, state: Floats) -> Begin:
 
 
 def arm_of(task: Task) -> Arm:
-    """The arm of a task. Raises ValueError if it has none, or several."""
+    """The arm of a task. Raises ValueError if it has none, or several, or one that is driven about."""
     if task.arms:
         raise ValueError(f"{task.name} has {len(task.arms)} arms; a motion is that of one.")
     if task.arm is None:
         raise ValueError(f"{task.name} has no arm, so that its plans move none: they are raw controls.")
+    if task.base is not None:
+        raise ValueError(f"{task.name} has an arm on a base that drives, so that no way of its tool says it all.")
     return task.arm
 
 

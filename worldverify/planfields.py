@@ -5,11 +5,12 @@ What depends on a scene (joint ranges, object names, reach) is checked where the
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import LARGEST, SKILLS, ActionSpec, ArgumentKind
+from worldverify.action import LARGEST, MOBILE_SKILLS, ActionSpec, ArgumentKind
 from worldverify.describe import describe, shorten
 from worldverify.nearest import did_you_mean
 from worldverify.refusal import Refusal
@@ -18,6 +19,7 @@ from worldverify.waypoint import Waypoint
 GRIPPER_SLACK = 0.05  # of the opening; policies that succeed overshoot by this much
 NORM_SLACK = 1e-3  # of an orientation, as written with four digits
 NORM_EXACT = 1e-12  # nearer to 1 an orientation is left as it is, so that reading it again changes nothing
+WHOLE_TURN = 2.0 * math.pi  # rad
 TOKENS = (31744, 31999)  # the ids of OpenVLA's actions: decoding clips, so any other id would look like a full swing
 _PLAIN_NUMBERS = frozenset((float, int))
 
@@ -68,6 +70,13 @@ class Fields:
         self._check_times([point.time for point in points])
         self._summarise()
         return points
+
+    def places(self, value: object) -> tuple[Mapping[str, object], ...]:
+        """Places on the floor: {"position": (x, y)} with "yaw" and "time" where the model gives them."""
+        actions = self._actions(value)
+        places = tuple(self._place(item, f"{self.path}[{index}]") for index, item in enumerate(actions))
+        self._check_times([place.get("time") for place in places])
+        return places
 
     def skills(self, value: object) -> tuple[Mapping[str, object], ...]:
         """Calls of skills."""
@@ -204,6 +213,31 @@ class Fields:
             time=self._number(item["time"], f"{path}.time") if "time" in item else None,
         )
 
+    def _place(self, value: object, path: str) -> Mapping[str, Any]:
+        item = _object(value, path, {"position": None, "yaw": None, "time": None})
+        if "position" not in item:
+            raise Refusal("missing_key", f'{path} lacks "position": [x, y] in m.')
+        place: dict[str, Any] = {"position": self._on_floor(item["position"], f"{path}.position")}
+        if "yaw" in item:
+            place["yaw"] = self._yaw(item["yaw"], f"{path}.yaw")
+        if "time" in item:
+            place["time"] = self._number(item["time"], f"{path}.time")
+        return place
+
+    def _on_floor(self, value: object, path: str) -> tuple[float, float]:
+        x, y = self._vector(value, path, ("x", "y"), "a place on the floor in m")
+        return x, y
+
+    def _yaw(self, value: object, path: str) -> float:
+        yaw = self._number(value, path)
+        if abs(yaw) > WHOLE_TURN:
+            raise Refusal(
+                "out_of_range",
+                f"{path} is {yaw:g}; a yaw is in rad, 0 along x and 1.57 along y, and at most a whole turn. "
+                "Is it in degrees?",
+            )
+        return yaw
+
     def _position(self, value: object, path: str) -> tuple[float, float, float]:
         x, y, z = self._vector(value, path, ("x", "y", "z"), "a position in m")
         return x, y, z
@@ -259,9 +293,9 @@ class Fields:
         if name not in self.spec.skills:
             hint = did_you_mean(name, self.spec.skills)
             raise Refusal("unknown_skill", f"{path}.skill is {shorten(name)}, which {self.task} does not have. {hint}")
-        arguments = {**SKILLS[name].required, **SKILLS[name].optional}
+        arguments = {**MOBILE_SKILLS[name].required, **MOBILE_SKILLS[name].optional}
         item = _object(value, path, {"skill": None, **arguments})
-        for key, kind in SKILLS[name].required.items():
+        for key, kind in MOBILE_SKILLS[name].required.items():
             if key not in item:
                 raise Refusal("missing_key", f'{path} ({name}) lacks "{key}": {_KINDS[kind]}.')
         # In the order of the table, so that plans with the same content are written the same.
@@ -275,6 +309,10 @@ class Fields:
             return self._position(value, path)
         if kind == "orientation":
             return self._orientation(value, path)
+        if kind == "place":
+            return self._on_floor(value, path)
+        if kind == "angle":
+            return self._yaw(value, path)
         if kind in ("name", "name or position"):
             if not isinstance(value, str) or not value:
                 raise Refusal("wrong_type", f"{path} is {describe(value)}; it must be {_KINDS[kind]}.")
@@ -339,6 +377,8 @@ _KINDS: dict[ArgumentKind, str] = {
     "orientation": "a unit quaternion [w, x, y, z]",
     "length": "a length in m",
     "seconds": "a time in s",
+    "place": "a place on the floor [x, y] in m",
+    "angle": "an angle in rad",
 }
 
 

@@ -41,6 +41,8 @@ class Leg:
     rest: float = 0.0  # s, after the arrival
     time: float | None = None  # s after the start of the plan, of the arrival; None: at the usual speed
     straight: bool = True  # the tool on a straight line; else each joint on its own way
+    drive: Floats | None = None  # (3,)  x, y [m] and yaw [rad] that the arm's base drives to, the arm still on it
+    seconds: float | None = None  # s that this drive takes; None: at the usual speed
 
 
 def waypoint_route(start: Start, waypoints: Sequence[Waypoint], arm: Arm, *, straight: bool = True) -> list[Leg]:

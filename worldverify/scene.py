@@ -15,6 +15,7 @@ from worldverify.identity import model_digest
 from worldverify.kernels.mujoco_checks import DEEPEST
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.kernels.sweep import half_extent
+from worldverify.nearest import did_you_mean
 from worldverify.refusal import Refusal
 from worldverify.sensing import SensorRequest
 from worldverify.spec import Spec
@@ -129,7 +130,8 @@ class Scene:
                 raise Refusal(
                     "initial_state",
                     f"The start state pushes {a} {-1e3 * contact.dist:.2f} mm into {b}; at most "
-                    f"{1e3 * allowed:.2f} mm is physical.",
+                    f"{1e3 * allowed:.2f} mm is physical: start from another keyframe or pose, move them apart, or, if "
+                    "they are parts of one thing, exclude the pair of bodies.",
                     cause="model",
                 )
 
@@ -165,7 +167,7 @@ def geom_label(model: mujoco.MjModel, geom: int) -> str:
     """How to name a geom to a person: its own name, else that of its body."""
     name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, geom)
     body = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_BODY, int(model.geom_bodyid[geom]))
-    return f"geom {name!r}" if name else f"a geom of body {body!r}"
+    return f"geom {name!r}" if name else f"a geom of body {body!r}" if body else f"geom number {geom}"
 
 
 def _prepare(mjspec: mujoco.MjSpec) -> list[str]:
@@ -210,7 +212,7 @@ def _check_model(model: mujoco.MjModel) -> None:
         raise Refusal(
             "bad_model",
             "After an RK4 step MuJoCo's forces and accelerations belong to different stages, so they cannot be checked "
-            "against each other: use the integrator implicitfast.",
+            "against each other: use the integrator implicitfast (integrator='implicitfast').",
             cause="model",
         )
     if not (math.isfinite(model.opt.timestep) and model.opt.timestep > 0):
@@ -224,8 +226,8 @@ def _keyframe(model: mujoco.MjModel, keyframe: str | int | None) -> int:
     index = listed.index(keyframe) if keyframe in listed else keyframe
     if isinstance(index, int) and 0 <= index < model.nkey:
         return index
-    shown = ", ".join(listed) or "none"
-    raise Refusal("bad_model", f"No keyframe {keyframe!r} in the model. Keyframes: {shown}.", cause="model")
+    hint = did_you_mean(keyframe, listed) if listed else "It has none: leave keyframe out."
+    raise Refusal("bad_model", f"No keyframe {keyframe!r} in the model. {hint}", cause="model")
 
 
 def _add_sensor(mjspec: mujoco.MjSpec, request: SensorRequest) -> None:

@@ -9,8 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.action import SKILLS, did_you_mean
+from worldverify.action import MOBILE_SKILLS, SKILLS, did_you_mean
 from worldverify.arm import Arm
+from worldverify.base import arrival, carried
 from worldverify.extent import extent, subtree, surface_below
 from worldverify.kernels import rotation
 from worldverify.refusal import Refusal
@@ -60,20 +61,28 @@ class _Scene:
     position: Floats  # (3,)  m, of the tool
     orientation: Floats  # (4,)  wxyz
     gripper: float  # value of the gripper's control
+    floor: Floats | None  # (3,)  x, y [m] and yaw [rad] of the base that drives the arm; None: it stands
     held: int | None = None  # body id
     held_depth: float = 0.0  # m from the tool point down to the underside of what it holds
     held_turn: float = 0.0  # rad, yaw of the held object relative to the tool's
 
 
 def catalogue(model: Any, arm: Arm) -> Catalogue:
-    """The names of a model; the arm reaches from its base to all that hangs on it."""
+    """The names of a model; the arm reaches from its base, and what drives it, to all that hangs on it."""
     first = int(model.jnt_bodyid[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, arm.joints[0])])
-    base = int(model.body_parentid[first])
-    own = frozenset(subtree(model, first) | ({base} if base != 0 else set()))
+    own = frozenset(subtree(model, first) | _carriers(model, first))
     bodies = {model.body(i).name: i for i in range(1, model.nbody) if i not in own and model.body(i).name}
     movable = {name: i for name, i in bodies.items() if model.body_weldid[i] != 0}
     sites = {model.site(i).name: i for i in range(model.nsite) if int(model.site_bodyid[i]) not in own}
     return Catalogue(own, bodies, movable, {name: i for name, i in sites.items() if name})
+
+
+def _carriers(model: Any, body: int) -> set[int]:
+    """The bodies that a body hangs on, without the world."""
+    found: set[int] = set()
+    while (body := int(model.body_parentid[body])) != 0:
+        found.add(body)
+    return found
 
 
 def skill_route(
@@ -84,31 +93,37 @@ def skill_route(
     model: Any,
     data: Any,
     names: Catalogue,
+    floor: Floats | None = None,
 ) -> list[Leg]:
     """Legs of a list of skills, from the poses in `data` (after `mj_kinematics`). `home` is the tool's relaxed pose.
 
+    `floor` is the pose (3,) of the base that drives the arm, if it has one: x, y [m] and yaw [rad].
     Raises Refusal for a skill or an object that does not exist, with the names that do.
     """
     if not skills:
         raise Refusal("empty", "The plan has no skills; it needs at least one.")
-    scene = _Scene(model, data, arm, names, {}, start.position, start.orientation, start.gripper)
+    scene = _Scene(model, data, arm, names, {}, start.position, start.orientation, start.gripper, floor)
     _notice_held(scene)
     legs: list[Leg] = []
+    known = SKILLS if floor is None else MOBILE_SKILLS
     for number, skill in enumerate(skills, 1):
         name = skill.get("skill")
-        if not isinstance(name, str) or name not in SKILLS:
-            raise Refusal("unknown_skill", f"Skill {number} is {name!r}. {did_you_mean(name, SKILLS)}")
-        if arm.gripper_control is None and name not in WITHOUT_GRIPPER:
+        if not isinstance(name, str) or name not in known:
+            raise Refusal("unknown_skill", f"Skill {number} is {name!r}. {did_you_mean(name, known)}")
+        if arm.gripper_control is None and name in SKILLS and name not in WITHOUT_GRIPPER:
             raise Refusal(
                 "wrong_robot",
                 f"Skill {number} ({name}) needs a gripper, and this arm has none; it can {', '.join(WITHOUT_GRIPPER)}.",
             )
-        missing = [key for key in SKILLS[name].required if key not in skill]
+        missing = [key for key in known[name].required if key not in skill]
         if missing:
             raise Refusal("missing_key", f"Skill {number} ({name}) lacks {missing[0]!r}.")
         legs.extend(_expand(scene, name, skill, home, f"Skill {number} ({name})"))
         scene.position, scene.orientation = legs[-1].position, legs[-1].orientation
         scene.gripper = legs[-1].gripper
+        if scene.floor is not None and legs[-1].drive is not None:
+            home = carried(scene.floor, legs[-1].drive, *home)
+            scene.floor = legs[-1].drive
     return legs
 
 
@@ -119,6 +134,11 @@ def _expand(scene: _Scene, name: str, skill: Mapping[str, Any], home: tuple[Floa
             return _pick(scene, skill["object"], here)
         case "place":
             return _place(scene, skill["target"], here)
+        case "drive_to":
+            assert scene.floor is not None
+            goal = arrival(scene.floor, skill["position"], skill.get("yaw"))
+            position, orientation = carried(scene.floor, goal, here.position, here.orientation)
+            return [replace(here, position=position, orientation=orientation, drive=goal, seconds=skill.get("seconds"))]
         case "move_to":
             turn = skill.get("orientation")
             orientation = here.orientation if turn is None else unit_quaternion(turn, label)

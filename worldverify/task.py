@@ -7,22 +7,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify import contracts as formats
 from worldverify.action import ActionSpec
 from worldverify.arm import Arm
+from worldverify.base import Base, pose_of, standing
 from worldverify.camera import Camera
 from worldverify.card import example, scene_lines, task_card
 from worldverify.declared import contract_of
 from worldverify.domain import Domain
-from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.plan import Plan, admit
 from worldverify.precondition import Precondition
-from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
+from worldverify.sources import read_scene
 from worldverify.spec import Spec
 from worldverify.success import Success, success_of
 
@@ -48,6 +47,7 @@ class Task:
     contracts: Mapping[str, ActionSpec]  # format name -> contract; the first of fixed width is what "actions" means
     arm: Arm | None = None
     arms: Mapping[str, Arm] = field(default_factory=dict)  # by name, where there are several; then `arm` is None
+    base: Base | None = None  # what drives; it carries the arm if there are both
     camera: Camera | None = None  # that the model sees the scene by, and that points of an image are lifted with
     randomise: Randomise | None = None
     domain: Domain = NOMINAL  # what else differs from seed to seed where randomise="all" is asked for
@@ -134,9 +134,12 @@ class Task:
         if isinstance(format, str):
             format, _ = contract_of(format, None, self.contracts, self.name)
         here = self.scene.data(self.start(seed))
-        lines = scene_lines(self.scene.model, here, self.objects, self.every_arm, self.camera)
+        arms = self.every_arm
+        if self.base is not None:
+            arms = {name: standing(arm, pose_of(here, self.base)) for name, arm in arms.items()}
+        lines = scene_lines(self.scene.model, here, self.objects, arms, self.camera, self.base)
         contracts = self.contracts if format is None else {format.name: format}
-        form = example(contracts, here, self.every_arm)
+        form = example(contracts, here, arms, self.base)
         return task_card(
             self.instruction, lines, contracts, self.spec, horizon=self.horizon, steps=self.steps, example=form
         )
@@ -158,6 +161,11 @@ class Task:
         actions: Literal["ctrl"] = "ctrl",
         rate: float,
         keyframe: str | int | None = None,
+        pose: Mapping[str, float] | None = None,
+        meshdir: str | Path | None = None,
+        servo: bool = False,
+        integrator: str | None = None,
+        exclude: Sequence[tuple[str, str]] = (),
         name: str | None = None,
         instruction: str = "",
         good: object = None,
@@ -169,23 +177,31 @@ class Task:
         objects: Sequence[str] = (),
         reward_min: float = -1.0,
     ) -> "Task":
-        """A task from any MJCF: a file, or its text. Plans are raw controls, one number an actuator.
+        """A task from any MJCF or URDF: a file, or its text. Plans are raw controls, one number an actuator.
 
-        `keyframe` names the start; None is the model's default pose. Raises Refusal (a ValueError) if the model does
-        not compile or the spec does not fit it, ValueError if rate or horizon do not fit the timestep, OSError if the
-        file cannot be read.
+        `keyframe` names the start; None is the model's default pose. `pose` is where joints start (rad or m) if not
+        there. `meshdir` is one more folder for meshes and textures, `servo` drives the joints of a model without
+        actuators, `integrator` replaces that of the file, and pairs of bodies in `exclude` do not collide: see
+        `worldverify.sources.read_scene`. Raises Refusal (a ValueError) if the model does not compile or the spec does
+        not fit it, ValueError if rate or horizon do not fit the timestep, OSError if the file cannot be read.
         """
         if actions != "ctrl":
             raise ValueError(f"from_mjcf reads actions='ctrl'; {actions!r} needs a robot description.")
-        mjspec, label = _load(source)
+        read = read_scene(
+            source,
+            keyframe=keyframe,
+            meshdir=meshdir,
+            servo=servo,
+            integrator=integrator,
+            pose=pose,
+            exclude=exclude,
+        )
         parsed = Spec.parse(spec) if isinstance(spec, str) else spec
-        scene = build_scene(mjspec, parsed, keyframe=keyframe)
-        if scene.model.nu == 0:
-            raise Refusal("bad_model", "The model has no actuators, so a plan could not do anything.", "model")
+        scene = build_scene(read.mjspec, parsed, keyframe=read.keyframe)
         contracts = {"ctrl": formats.ctrl(int(scene.model.nu), rate)}
         admitted = {key: admit(raw, contracts=contracts, default_rate=rate) for key, raw in (bad or {}).items()}
         return cls(
-            name=name or label,
+            name=name or read.label,
             instruction=instruction,
             scene=scene,
             spec=parsed,
@@ -200,23 +216,8 @@ class Task:
             good=None if good is None else admit(good, contracts=contracts, default_rate=rate),
             bad=admitted,
             reward_min=reward_min,
-            source=label,
+            source=read.label,
         )
-
-
-def _load(source: str | Path) -> tuple[mujoco.MjSpec, str]:
-    text = str(source)
-    is_xml = isinstance(source, str) and text.lstrip().startswith("<")
-    if not is_xml and not Path(text).is_file():
-        raise FileNotFoundError(f"No model file {text!r}: give the path of an MJCF file, or its text.")
-    try:
-        with quiet():
-            mjspec = mujoco.MjSpec.from_string(text) if is_xml else mujoco.MjSpec.from_file(text)
-    except (ValueError, mujoco.FatalError) as error:
-        reason = " ".join(str(error).split())
-        raise Refusal("bad_model", f"MuJoCo cannot read the model: {reason}", cause="model") from None
-    label = mjspec.modelname if is_xml else Path(text).stem
-    return mjspec, label or "scene"
 
 
 def _whole(x: float) -> bool:

@@ -186,10 +186,10 @@ def _plain(value: Any) -> Any:
 
 
 def _tasks(names: Sequence[str]) -> list["Task"]:
-    from worldverify.registry import load, tasks
+    from worldverify.registry import load_named, tasks
 
     try:
-        return [load(name) for name in names or tasks()]
+        return [load_named(name) for name in names or tasks()]
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -38,7 +38,9 @@ def add_propose(commands: Any) -> None:
         allow_abbrev=False,
     )
     propose.set_defaults(run=run_propose)
-    propose.add_argument("task", metavar="TASK", help="name of a task; worldverify tasks lists them")
+    propose.add_argument(
+        "task", metavar="TASK", help="name of a task (worldverify tasks lists them), or FILE.py:FUNCTION"
+    )
     propose.add_argument(
         "--endpoint",
         metavar="URL",
@@ -182,9 +184,9 @@ class _NoKey(argparse.Action):
 
 
 def _task(name: str) -> "Task":
-    from worldverify.registry import load
+    from worldverify.registry import load_named
 
-    return load(name)
+    return load_named(name)
 
 
 def _text_of(path: str) -> str:

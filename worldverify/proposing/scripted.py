@@ -15,6 +15,7 @@ from worldverify.compile import compile_for
 from worldverify.encode import as_text
 from worldverify.nearest import did_you_mean
 from worldverify.plan import Plan
+from worldverify.proposing.scripted_base import BaseWriter
 from worldverify.proposing.scripted_errors import CLUMSY, clumsy_calls, wrong_calls, wrong_numbers
 from worldverify.proposing.scripted_material import Material, Way, line_of, material_of
 from worldverify.proposing.scripted_text import damaged, wrapped
@@ -41,7 +42,7 @@ def propose_scripted(
     cannot be read, or means something else than it says, and passes only where that does not matter. A line depends on
     its number and the seed, not on `n`. Raises ValueError for a format that does not fit.
     """
-    writer = _ControlWriter(task, seed) if task.arm is None else _ArmWriter(task, seed)
+    writer = _writer(task, seed)
     names = _chosen(writer, task, formats)
     lines = []
     for number in range(first, first + n):
@@ -56,10 +57,16 @@ def propose_scripted(
 
 def scripted_formats(task: Task, *, seed: int = 0) -> tuple[str, ...]:
     """The formats that the good plan of a task can be written in, from the start of a seed."""
-    return (_ControlWriter(task, seed) if task.arm is None else _ArmWriter(task, seed)).formats
+    return _writer(task, seed).formats
 
 
-def _chosen(writer: "_ArmWriter | _ControlWriter", task: Task, formats: Sequence[str] | None) -> Sequence[str]:
+def _writer(task: Task, seed: int) -> "Writer":
+    if task.arm is not None:
+        return _ArmWriter(task, seed)
+    return _ControlWriter(task, seed) if task.base is None else BaseWriter(task, seed)
+
+
+def _chosen(writer: "Writer", task: Task, formats: Sequence[str] | None) -> Sequence[str]:
     for name in formats or ():
         if name not in writer.formats:
             hint = did_you_mean(name, writer.formats)
@@ -213,3 +220,6 @@ class _ControlWriter:
         else:
             text = wrapped(text, generator)
         return {**self.keys, "text": text}, what
+
+
+Writer = _ArmWriter | _ControlWriter | BaseWriter

@@ -77,7 +77,7 @@ class Material:
             if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 3:
                 return value
             place = rotation.rotate(rotation.conjugate(turn), np.array(value, dtype=np.float64) - at)
-            return tuple(np.round(place, 5).tolist())
+            return tuple(round(float(x), 5) for x in place)
 
         return tuple({key: seen(value) for key, value in call.items()} for call in calls)
 
@@ -104,7 +104,8 @@ class Material:
     def ways(self) -> dict[str, Way]:
         """Every format in which the good plan can be written, in the order of the task's formats and the presets."""
         found: dict[str, Way] = {}
-        for name in (*self.task.contracts, *PRESETS):
+        # What moves an arm where it stands does not say where its base drives.
+        for name in (*self.task.contracts, *(PRESETS if self.task.base is None else ())):
             spec = self.task.contracts.get(name) or self._preset(name)
             way = None if spec is None else self._way(spec)
             if way is not None:
