@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worldverify.kernels.engine import Engine
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.parity.contender import Contender
-from worldverify.parity.rounding import rounding_bounds
+from worldverify.parity.rounding import rounding_bounds, shaken
 from worldverify.parity.snapshots import Snapshots, contact_counts
 from worldverify.scene import STATE
 from worldverify.task import Task
@@ -104,6 +104,7 @@ def compare_forward(task: Task, other: Contender, shots: Snapshots) -> ForwardPa
     errors: dict[str, list[tuple[float, tuple[int, ...], float, float]]] = {name: [] for name in names}
     compared: dict[str, list[int]] = {name: [] for name in names}
     contacts = 0
+    generator = np.random.default_rng(count)
     with quiet():
         for i, state in enumerate(shots.state):
             data = _evaluated(model, state)
@@ -111,6 +112,8 @@ def compare_forward(task: Task, other: Contender, shots: Snapshots) -> ForwardPa
             extra = rounding_bounds(model, data) | {
                 k: rounding_bounds(model, driven)[k] for k in ("qacc_smooth", "qacc")
             }
+            for name, change in shaken(model, state, SOLVED, generator).items():
+                extra[name] = change + extra.get(name, 0.0)
             for name in names:
                 if shots.ambiguous[i] and name in SOLVED:
                     continue
