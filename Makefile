@@ -13,13 +13,13 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines test-tasks test-peers check lint types format validity gpu clean
+.PHONY: demo test test-engines test-tasks test-tasks-on-warp test-peers check lint types format validity gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
 
 test: $(VENV)/ready-to-test
-	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks and not peers" $(ARGS)
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks and not tasks_on_warp and not peers" $(ARGS)
 
 # The conformance suite, the self-test and parity on MJX: minutes of compiling.
 test-engines: $(VENV)/ready-to-test
@@ -28,6 +28,10 @@ test-engines: $(VENV)/ready-to-test
 # Every task from a hundred seeds: minutes.
 test-tasks: $(VENV)/ready-to-test
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m tasks $(ARGS)
+
+# The same on the CPU device of Warp, from one seed: some three minutes a task.
+test-tasks-on-warp: $(VENV)/ready-to-test
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m tasks_on_warp $(ARGS)
 
 # Other people's scenes. Only files of theirs are read, so what robosuite itself needs is left out.
 test-peers: $(VENV)/ready-to-test
