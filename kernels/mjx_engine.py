@@ -16,7 +16,7 @@ from worldverify.kernels.engine import EngineInfo, Samples
 from worldverify.kernels.measure import Expression, measure
 from worldverify.kernels.mjx_model import prepared, put, versions
 from worldverify.kernels.mjx_program import Looked, StepLoop, Watch
-from worldverify.kernels.mjx_room import LEAST_CONTACTS, LEAST_ROWS, Room
+from worldverify.kernels.mjx_room import Room, usual_room
 from worldverify.kernels.trust import Limits
 
 Floats = NDArray[np.float64]
@@ -57,7 +57,7 @@ class MjxEngine:
         self._limits = limits._replace(residual=RESIDUAL, position=min(limits.position, FAR))
         self._nlane = nlane
         self.traced: Counter[tuple[Any, ...]] = Counter()  # program -> how often it was traced
-        self.room = (room or Room(LEAST_CONTACTS, LEAST_ROWS)) if impl == "warp" else None
+        self.room = (room or usual_room(model)) if impl == "warp" else None
         self._programs: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
         self._loops: dict[int, StepLoop] = {}
         self._lanes: tuple[Array, Watch] | None = None  # states and what is remembered of all lanes, on the device

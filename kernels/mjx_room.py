@@ -17,6 +17,8 @@ HEAD_ROOM = 2  # times the peak of the sample
 LEAST_CONTACTS, LEAST_ROWS = 64, 256  # as MuJoCo's own comparisons of engines have them
 MOST_SAMPLED = 16  # plans
 
+_DISTANCES = (mujoco.mjtSensor.mjSENS_GEOMDIST, mujoco.mjtSensor.mjSENS_GEOMNORMAL, mujoco.mjtSensor.mjSENS_GEOMFROMTO)
+
 
 class Room(NamedTuple):
     """Memory of one lane."""
@@ -44,9 +46,30 @@ def room_for(model: mujoco.MjModel, states: Floats, controls: Floats) -> Room:
                 steps, np.ascontiguousarray(controls[some]), mujoco.mjtState.mjSTATE_CTRL, record=list(out), out=out
             )
         peak = {name: int(out[name].max(initial=0)) for name in peak}
-    # The pairs whose boxes overlap go through the pool too, and every pair may come close once.
-    contacts = max(LEAST_CONTACTS, HEAD_ROOM * peak["ncon"], len(collidable_pairs(model)))
-    return Room(_round(contacts, 16), _round(max(LEAST_ROWS, HEAD_ROOM * peak["nefc"]), 32))
+    usual = usual_room(model)
+    contacts = max(usual.contacts, HEAD_ROOM * peak["ncon"])
+    return Room(_round(contacts, 16), _round(max(usual.rows, HEAD_ROOM * peak["nefc"]), 32))
+
+
+def usual_room(model: mujoco.MjModel) -> Room:
+    """Room for plans that nobody has looked at."""
+    # The pairs whose boxes overlap go through the pool too, and every pair may come close once; a pair whose distance
+    # a sensor shows is always in it.
+    pairs = len(collidable_pairs(model)) + _sensed_pairs(model)
+    return Room(_round(max(LEAST_CONTACTS, pairs), 16), LEAST_ROWS)
+
+
+def _sensed_pairs(model: mujoco.MjModel) -> int:
+    """Pairs of geoms whose distance is asked for by sensors, each as often as it is."""
+
+    def geoms(kind: int, i: int) -> int:
+        return int(model.body_geomnum[i]) if mujoco.mjtObj(int(kind)) == mujoco.mjtObj.mjOBJ_BODY else 1
+
+    return sum(
+        geoms(model.sensor_objtype[i], model.sensor_objid[i]) * geoms(model.sensor_reftype[i], model.sensor_refid[i])
+        for i in range(model.nsensor)
+        if mujoco.mjtSensor(int(model.sensor_type[i])) in _DISTANCES
+    )
 
 
 def _round(n: int, to: int) -> int:
