@@ -48,6 +48,7 @@ TURNS = 8
 
 JOINTS = ("robot_x", "robot_y", "robot_yaw")
 ROBOT, HULL = "robot", "hull"
+TWIST = "robot_velocity"  # sensor, m/s in the frame of the base: forwards, sideways, up
 CLEAR = 0.02  # m between the hull and the floor
 HEAD = 1.05  # m, height of the camera
 LOOKS_DOWN = float(np.radians(28))
@@ -102,6 +103,10 @@ def add_base(spec: Any, *, arm: bool = False) -> None:
         size=(RADIUS, (top - RADIUS - CLEAR) / 2, 0),
         group=3,
         **CONTACT,
+    )
+    body.add_site(name=ROBOT + "_axle", group=4)
+    spec.add_sensor(
+        name=TWIST, type=mujoco.mjtSensor.mjSENS_VELOCIMETER, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=ROBOT + "_axle"
     )
     _draw(body, SHOULDER if arm else HEAD)
     body.add_camera(name=CAMERA, pos=(RADIUS, 0, SHOULDER) if arm else (0.1, 0, HEAD), quat=_ahead(), fovy=FOVY_DEG)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from worldverify.envs.arm_task import arm_task, move_arm, move_object
-from worldverify.envs.moves import CLOSE, to, wait
+from worldverify.envs.moves import CLOSE, OPEN, to, wait
 from worldverify.envs.parts import table
 from worldverify.envs.tableware import coaster, cup
 from worldverify.task import Task
@@ -25,11 +25,13 @@ SPEC = """
 served:  eventually[0,8](always[0,0.5](
              inside(cup, coaster_top) and contact_load(cup, coaster) > 1 N
              and speed(cup) < 0.05 m/s and contact_load(gripper, cup) < 0.1 N))
-stays:   at_end(inside(cup, coaster_top) and contact_load(cup, coaster) > 1 N)
+stays:   at_end(inside(cup, coaster_top) and contact_load(cup, coaster) > 1 N
+             and speed(cup) < 0.05 m/s and contact_load(gripper, cup) < 0.1 N)
 full:    always(max(abs(joint(cup_slosh_x)), abs(joint(cup_slosh_y)),
              0.7071 * (abs(joint(cup_slosh_x)) + abs(joint(cup_slosh_y)))) < 20 deg)
 upright: always(tilt(cup) < 12 deg)
-gentle:  always(contact_load(gripper, cup) < 70 N)
+gentle:  always(contact_load(gripper, cup) < 70 N
+             and (distance(cup, coaster) < 2 cm implies speed(cup) < 0.7 m/s))
 clear:   always(contact_force(arm, table) < 20 N)
 """
 
@@ -56,7 +58,7 @@ def carry_upright() -> Task:
         randomise=_randomise,
         good=lambda where: {"skills": [PICK, PLACE]},
         bad={
-            "served": _never_let_go,
+            "served": _let_go_late,
             "stays": _take_it_away_again,
             "full": _shake,
             "upright": _lean,
@@ -71,10 +73,10 @@ def _randomise(generator: np.random.Generator, model: Any, data: Any) -> None:
     move_arm(data, generator, angle=0.02)
 
 
-def _never_let_go(where: Mapping[str, Any]) -> Any:
-    """Set on the coaster, and held there."""
+def _let_go_late(where: Mapping[str, Any]) -> Any:
+    """Set on the coaster, and held there until it is too late."""
     x, y, z = where["coaster"]
-    return {"skills": [PICK, to((x, y, HELD)), to((x, y, z + 0.008 + GRASP - 0.002))]}
+    return {"skills": [PICK, to((x, y, HELD)), to((x, y, z + 0.008 + GRASP - 0.002)), wait(4.5), OPEN]}
 
 
 def _take_it_away_again(where: Mapping[str, Any]) -> Any:

@@ -21,7 +21,7 @@ closed:  eventually[0,5.5](always[0,0.5](joint(drawer_slide) < 8 mm and speed(dr
 stays:   at_end(joint(drawer_slide) < 8 mm and contact_load(arm, drawer) < 0.1 N)
 upright: always(tilt(carton) < 10 deg)
 softly:  always(joint(drawer_slide) < 2 cm implies speed(drawer) < 0.12 m/s)
-gentle:  always(contact_load(arm, drawer) < 40 N)
+gentle:  always(contact_load(arm, handle) < 40 N and contact_load(arm, tray) < 2 N)
 clear:   always(contact_force(arm, cabinet) < 15 N and contact_force(arm, table) < 20 N)
 """
 

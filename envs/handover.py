@@ -23,7 +23,7 @@ taken:  eventually[0,7](always[0,0.5](pos(bar).z > 0.1 m and contact_load(left_g
 kept:   at_end(pos(bar).z > 0.1 m and pos(bar).x > 0.15 m and contact_load(left_gripper, bar) < 0.1 N
             and contact_load(right_left_finger, bar) > 0.5 N and contact_load(right_right_finger, bar) > 0.5 N)
 gentle: always(contact_load(left_gripper, bar) < 50 N and contact_load(right_gripper, bar) < 50 N)
-steady: always(speed(bar) < 0.6 m/s)
+steady: always(speed(bar) < 0.6 m/s and (pos(bar).z > 0.1 m implies always(pos(bar).z > 0.06 m)))
 clear:  always(contact_force(left_arm, table) < 20 N and contact_force(right_arm, table) < 20 N
             and contact_force(left_arm, right_arm) < 5 N)
 """

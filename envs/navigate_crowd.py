@@ -35,7 +35,8 @@ arrived: eventually[0,27](always[0,1](distance(robot, goal) < 0.2 m and speed(ro
 stays:   at_end(distance(robot, goal) < 0.25 m)
 apart:   always(clearance(hull, anna) > 0.2 m and clearance(hull, ben) > 0.2 m and clearance(hull, cara) > 0.2 m)
 clear:   always(clearance(hull, walls) > 0.05 m and clearance(hull, furniture) > 0.05 m)
-slow:    always(speed(robot) < 0.9 m/s)
+slow:    always(speed(robot) < 0.9 m/s and sensor(robot_velocity)[0] > -0.25 m/s
+             and abs(sensor(robot_velocity)[1]) < 0.1 m/s)
 """
 
 BEFORE, BETWEEN, HALFWAY = (-2.5, 0.0), (-0.6, 0.6), (0.9, 0.8)  # m: before anna's path, behind it, before cara's

@@ -25,7 +25,8 @@ arrived: eventually[0,25](always[0,1](distance(robot, goal) < 0.2 m and speed(ro
 stays:   at_end(distance(robot, goal) < 0.25 m)
 clear:   always(clearance(hull, walls) > 0.05 m and clearance(hull, furniture) > 0.05 m)
 dry:     always(distance(robot, puddle) > 0.6 m)
-slow:    always(speed(robot) < 0.8 m/s)
+slow:    always(speed(robot) < 0.8 m/s and sensor(robot_velocity)[0] > -0.25 m/s
+             and abs(sensor(robot_velocity)[1]) < 0.1 m/s)
 """
 
 ROUND = [(-1.25, -0.25), (-0.45, -0.85), (0.6, -0.9)]  # m, past the puddle and through the doorway

@@ -21,7 +21,7 @@ SPEC = """
 inserted: eventually[0,7](always[0,0.5](
               inside(peg_tip, seat) and speed(peg) < 0.02 m/s and contact_load(gripper, peg) < 0.1 N))
 stays:    at_end(inside(peg_tip, seat) and tilt(peg) < 10 deg and contact_load(gripper, peg) < 0.1 N)
-softly:   always(contact_load(peg, socket) < 25 N)
+softly:   always(contact_load(peg, socket) < 25 N and (inside(peg_tip, hole) implies speed(peg) < 0.5 m/s))
 gentle:   always(contact_load(gripper, peg) < 60 N)
 upright:  always(tilt(peg) < 15 deg)
 clear:    always(contact_force(arm, socket) < 10 N and contact_force(arm, table) < 20 N)

@@ -26,7 +26,8 @@ tidied: eventually[0,6.5](joint(drawer_slide) > 0.1 m
                     always[0,0.5](joint(drawer_slide) < 1 cm and inside(cube, drawer_inside)))))
 stays:  at_end(joint(drawer_slide) < 1 cm and inside(cube, drawer_inside) and contact_load(arm, drawer) < 0.1 N)
 handle: always(contact_load(arm, tray) < 2 N)
-gentle: always(contact_load(gripper, cube) < 40 N and contact_load(arm, handle) < 60 N)
+gentle: always(contact_load(gripper, cube) < 40 N and contact_load(arm, handle) < 60 N
+            and contact_load(cube, tray) < 20 N)
 softly: always(joint(drawer_slide) < 1 cm implies speed(drawer) < 0.18 m/s)
 clear:  always(contact_force(arm, cabinet) < 15 N and contact_force(arm, table) < 20 N)
 """

@@ -21,7 +21,8 @@ SPEC = """
 placed: eventually[0,7.5](always[0,0.5](
             inside(carrot, plate_top) and contact_load(carrot, plate) > 0.3 N
             and speed(carrot) < 0.05 m/s and contact_load(gripper, carrot) < 0.1 N))
-stays:  at_end(inside(carrot, plate_top) and contact_load(carrot, plate) > 0.3 N)
+stays:  at_end(inside(carrot, plate_top) and contact_load(carrot, plate) > 0.3 N
+            and speed(carrot) < 0.05 m/s and contact_load(gripper, carrot) < 0.1 N)
 plate:  always(distance(plate, mat) < 0.04 m and tilt(plate) < 5 deg and speed(plate) < 0.1 m/s)
 gentle: always(contact_load(gripper, carrot) < 40 N)
 softly: always(contact_load(carrot, plate) < 18 N)
@@ -51,7 +52,7 @@ def place_on_plate() -> Task:
         randomise=_randomise,
         good=lambda where: {"skills": [PICK, PLACE]},
         bad={
-            "placed": _never_let_go,
+            "placed": _let_go_late,
             "stays": _take_it_off_again,
             "plate": _shove_the_plate,
             "gentle": _press_on_the_carrot,
@@ -67,10 +68,11 @@ def _randomise(generator: np.random.Generator, model: Any, data: Any) -> None:
     move_arm(data, generator, angle=0.02)
 
 
-def _never_let_go(where: Mapping[str, Any]) -> Any:
-    """Set on the plate, and held there."""
+def _let_go_late(where: Mapping[str, Any]) -> Any:
+    """Set on the plate, and held there until it is too late."""
     x, y, _ = where["plate"]
-    return {"skills": [PICK, to((x, y, 0.12)), to((x, y, ON + 0.004)), wait(0.2), to((x, y, ON - 0.001))]}
+    down = [to((x, y, 0.12)), to((x, y, ON + 0.004)), wait(0.2), to((x, y, ON - 0.001))]
+    return {"skills": [PICK, *down, wait(3.5), OPEN]}
 
 
 def _take_it_off_again(where: Mapping[str, Any]) -> Any:

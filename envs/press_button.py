@@ -17,12 +17,13 @@ from worldverify.envs.parts import table
 from worldverify.task import Task
 
 SPEC = """
-pressed:  eventually[0,3.5](always[0,0.2](joint(green_button_slide) > 6 mm)
+pressed:  (eventually[0,3.5](always[0,0.2](joint(green_button_slide) > 6 mm)
               and eventually[0,1.5](always[0,0.5](joint(green_button_slide) < 2 mm)))
+          and always(joint(green_button_slide) > 6 mm implies eventually[0,1.5](joint(green_button_slide) < 2 mm)))
 released: at_end(joint(green_button_slide) < 2 mm and contact_load(arm, green_button) < 0.1 N)
 once:     always(joint(green_button_slide) > 6 mm implies
               not eventually(joint(green_button_slide) < 2 mm and eventually(joint(green_button_slide) > 6 mm)))
-other:    always(joint(red_button_slide) < 2 mm)
+other:    always(contact_load(arm, red_button) < 0.1 N)
 gentle:   always(contact_load(arm, green_button) < 20 N)
 clear:    always(contact_force(arm, panel) < 10 N and contact_force(arm, table) < 20 N)
 """

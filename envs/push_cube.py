@@ -20,7 +20,8 @@ SPEC = """
 pushed: eventually[0,7.0](always[0,0.5](
             inside(cube, zone) and speed(cube) < 0.05 m/s and contact_load(gripper, cube) < 0.1 N))
 stays:  at_end(inside(cube, zone) and speed(cube) < 0.05 m/s)
-flat:   always(pos(cube).z < 0.028 m and tilt(cube) < 6 deg)
+flat:   always(pos(cube).z < 0.028 m and tilt(cube) < 6 deg
+            and contact_load(gripper, cube) - contact_force(gripper, cube) < 3 N)
 gentle: always(contact_load(gripper, cube) < 20 N)
 slow:   always(speed(cube) < 0.3 m/s)
 clear:  always(contact_force(arm, table) < 20 N)

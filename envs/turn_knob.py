@@ -20,8 +20,8 @@ SPEC = """
 turned:  eventually[0,5.4](always[0,0.5](joint(knob_hinge) > 60 deg and abs(joint_speed(knob_hinge)) < 0.05 rad/s))
 stays:   at_end(joint(knob_hinge) > 60 deg and contact_load(arm, knob) < 0.1 N)
 within:  always(joint(knob_hinge) < 105 deg)
-gripped: always(abs(joint_speed(knob_hinge)) < 0.8 rad/s
-                or contact_load(left_finger, knob) > 0.2 N and contact_load(right_finger, knob) > 0.2 N)
+gripped: always(abs(joint(knob_hinge) - 40 deg) < 15 deg
+                implies contact_load(left_finger, knob) > 0.2 N and contact_load(right_finger, knob) > 0.2 N)
 slow:    always(abs(joint_speed(knob_hinge)) < 2 rad/s)
 clear:   always(contact_force(arm, panel) < 10 N and contact_force(arm, table) < 20 N)
 """

@@ -25,7 +25,8 @@ SPEC = """
 visited: eventually[0,2.5](distance(tool, spot1) < 0.02 m
              and eventually[0,2.5](distance(tool, spot2) < 0.02 m
              and eventually[0,2.5](always[0,0.5](distance(tool, spot3) < 0.02 m))))
-pressed: eventually[0,7.5](always[0,0.5](contact_force(probe, workpiece) > 5 N and tilt(tool) > 170 deg))
+pressed: eventually[0,7.5](always[0,0.5](contact_force(probe, workpiece) > 5 N and tilt(tool) > 170 deg
+             and distance(tool, spot3) < 0.02 m))
 stays:   at_end(contact_force(probe, workpiece) > 5 N and distance(tool, spot3) < 0.02 m)
 gentle:  always(contact_force(arm, workpiece) < 140 N)
 clear:   always(clearance(arm, post1) > 0.02 m and clearance(arm, post2) > 0.02 m and clearance(arm, fence) > 0.02 m)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -318,3 +319,20 @@ def test_a_call_is_laid_out_with_names_and_lists() -> None:
     call = Call("f", (Name("*GOOD"),), {"x": 1.0})
     assert laid_out(call) == "f(*GOOD, x=1.0)"
     assert laid_out(call, always=True) == "f(\n    *GOOD,\n    x=1.0,\n)"
+
+
+@pytest.mark.parametrize("name", ['a"""\n1 / 0\n#', 'a\\"""+1/0+"""'])
+def test_names_in_a_scene_never_become_code(name: str, tmp_path: Path) -> None:
+    root = ElementTree.fromstring(CART.read_text(encoding="utf-8"))
+    world = root.find("worldbody")
+    assert world is not None
+    ElementTree.SubElement(world, "site", name=name)
+    ElementTree.SubElement(world, "geom", name=f"{name} wall", type="box", pos="-3 0 0", size=".1 1 1")
+    scene = tmp_path / "scene.xml"
+    scene.write_text(ElementTree.tostring(root, encoding="unicode").replace("\n1", "&#10;1").replace("\n#", "&#10;#"))
+    assert main(["new-task", str(scene), "--out", str(tmp_path / "made.py")]) in (0, 1)
+    tree = ast.parse((tmp_path / "made.py").read_text(encoding="utf-8"))
+    assert not any(
+        isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and node.right.value == 0
+        for node in ast.walk(tree)
+    )

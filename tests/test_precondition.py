@@ -61,3 +61,11 @@ def test_it_is_part_of_the_question(task: Any) -> None:
 def test_one_that_does_not_fit_the_task_is_refused_when_the_task_is_made(wrong: str) -> None:
     with pytest.raises(Refusal):
         replace(toy_task(), precondition=wrong)
+
+
+def test_a_start_that_brings_a_force_of_its_own_is_not_judged(task: Any) -> None:
+    data = task.scene.data(task.start())
+    data.qfrc_applied[0] = 1.0
+    verdict = wv.verify(task, [np.array([[0.0]])], on="cpu", state=task.scene.state_of(data))[0]
+    assert (verdict.status, verdict.code) == ("INVALID", "initial_state")
+    assert "qfrc_applied" in verdict.reason

@@ -15,6 +15,9 @@ CASES = {
     "grasped: at_end(contact_load(hand, a) > 0.5 N)": Success(False, None, True, False),
     "order: (pos(a).z < 1 m) until (inside(a, b))": Success(True, None, False, False),
     "kept: eventually(always(inside(a, b)))": Success(False, None, True, False),
+    "go: eventually(always[0,1](inside(a, b))) and always(inside(a, c) implies eventually(inside(a, b)))": Success(
+        False, 1.0, True, False
+    ),
     "first: eventually(inside(a, b) and eventually(always[0,2](inside(a, c))))": Success(False, 2.0, False, False),
 }
 

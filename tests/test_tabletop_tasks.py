@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import mujoco
@@ -18,6 +19,8 @@ from worldverify.envs.push_cube import FRICTION, ZONE, push_cube
 from worldverify.envs.stack_cube import HALF, PICK, stack_cube
 from worldverify.envs.tableware import CUP_INNER, DEPTH, FREEBOARD, GRAVITY, MODE, SPILL
 from worldverify.kernels.sweep import collidable_pairs
+from worldverify.scene import build_scene
+from worldverify.spec import Spec
 from worldverify.task import Task
 
 SEEDS = 30
@@ -65,8 +68,8 @@ def test_a_cube_dragged_to_the_zone_in_the_grip_is_not_pushed(tasks: dict[str, T
     away = [((*ZONE, z), 1, 5.6), ((*ZONE, 0.15), 1, 6.4)]
     drag = [waypoint(at, gripper=gripper, time=time) for at, gripper, time in (*way, *away)]
     (verdict,) = wv.verify(task, [{"waypoints": drag}], margins="full")
-    assert verdict.first_violation is not None and verdict.first_violation.requirement == "gentle"
-    assert [name for name, margin in verdict.margins.items() if not margin.interval[0] > 0] == ["gentle"]
+    assert verdict.first_violation is not None and verdict.first_violation.requirement == "flat"
+    assert [name for name, margin in verdict.margins.items() if not margin.interval[0] > 0] == ["flat", "gentle"]
 
 
 @pytest.mark.parametrize("above", [0.0, 0.005])
@@ -80,8 +83,10 @@ def test_a_cube_held_on_or_over_the_other_is_not_stacked(tasks: dict[str, Task],
 
 def test_the_plate_bears_the_weight_of_the_carrot(tasks: dict[str, Task]) -> None:
     task = tasks["plate"]
-    (verdict,) = wv.verify(task, [task.good], margins="full")
-    carried = verdict.margins["stays"].value
+    spec = Spec.parse("bears: at_end(contact_load(carrot, plate) > 0.3 N)")
+    alone = replace(task, spec=spec, scene=build_scene(task.scene.source, spec, keyframe="home"))
+    (verdict,) = wv.verify(alone, [task.good], margins="full")
+    carried = verdict.margins["bears"].value
     assert carried is not None
     assert carried + 0.3 == pytest.approx(task.scene.model.body("carrot").subtreemass[0] * GRAVITY, rel=STEADY)
 

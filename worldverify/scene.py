@@ -113,6 +113,13 @@ class Scene:
             )
         data = mujoco.MjData(self.roomy)  # contacts that do not fit the memory would not be seen
         mujoco.mj_setState(self.roomy, data, state, STATE)
+        if data.qfrc_applied.any() or data.xfrc_applied.any():
+            raise Refusal(
+                "initial_state",
+                "The start state brings forces that nothing in the scene makes: set qfrc_applied and xfrc_applied to "
+                "zero.",
+                cause="model",
+            )
         try:
             with quiet():
                 mujoco.mj_fwdPosition(self.roomy, data)

@@ -1,10 +1,11 @@
 """What a task's goals ask for, read off its spec, so that it cannot say otherwise."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from worldverify.formula import Always, AtEnd, Compare, Eventually, Formula, Until
+from worldverify.formula import Always, AtEnd, Compare, Eventually, Formula, Term, Until
 from worldverify.spec import Spec
-from worldverify.walk import signals, walk
+from worldverify.walk import children, signals, walk
 
 _TOUCH = ("contact_force", "contact_load")
 
@@ -32,8 +33,9 @@ def success_of(spec: Spec) -> Success:
     """What the goals of a spec ask for."""
     goals = [r.formula for r in spec.requirements if not isinstance(r.formula, Always)]
     parts = [part for goal in goals for part in walk(goal)]
-    reached = [part.formula for part in parts if isinstance(part, Eventually)]
-    reached += [part.right for part in parts if isinstance(part, Until)]
+    asked = [part for goal in goals for part in _asked(goal)]
+    reached = [part.formula for part in asked if isinstance(part, Eventually)]
+    reached += [part.right for part in asked if isinstance(part, Until)]
     kept = [
         part.window[1] - part.window[0]
         for goal in reached
@@ -46,6 +48,14 @@ def success_of(spec: Spec) -> Success:
         final=any(isinstance(part, AtEnd) or (isinstance(part, Always) and part.window is None) for part in parts),
         released=any(_let_go(part) for part in parts if isinstance(part, Compare)),
     )
+
+
+def _asked(goal: Term) -> Iterator[Term]:
+    """The parts of a goal but for those within an `always`: what must follow again and again is no goal of its own."""
+    yield goal
+    if not isinstance(goal, Always):
+        for part in children(goal):
+            yield from _asked(part)
 
 
 def _momentary(goal: Formula) -> bool:

@@ -12,6 +12,7 @@ from worldverify.newtask.layout import Call, Name, laid_out
 from worldverify.newtask.setting import Setting
 from worldverify.ramps import Leg
 from worldverify.sources import POSE
+from worldverify.table import printable
 
 _FILE = '''"""A first task for {scene}, to be changed.
 
@@ -69,15 +70,15 @@ def text_of(
             bad[guard.name] = Call("plan", _without(legs, goal.legs))
         named |= {"good": Call("plan", (Name("*GOOD"),)), "bad": bad}
     return _FILE.format(
-        scene=setting.path.name,
-        file=file.name,
+        scene=_inert(setting.path.name),
+        file=_inert(file.name),
         shake="from worldverify.shake import shake\n" if shaken else "",
         path=_path(setting.path, file),
         horizon=laid_out(setting.horizon),
         rate=_rate(setting.rate),
         substeps=substeps,
-        found="\n".join(f"# {line}" for line in summary(found, setting)),
-        spec="\n".join(_guards_only(watched) if goal is None else _spec(goal, watched)).replace("\\", "\\\\"),
+        found="\n".join(f"# {printable(line)}" for line in summary(found, setting)),
+        spec=_inert("\n".join(_guards_only(watched) if goal is None else _spec(goal, watched))),
         start=laid_out(dict(setting.hold), before=len("START = ")),
         good="" if goal is None else _GOOD.format(good=laid_out(tuple(goal.legs), before=len("GOOD = "))),
         says="The task." if goal is None else "The task. Each bad plan fails only the requirement that it stands for.",
@@ -129,6 +130,11 @@ def _guards_only(watched: Watched) -> list[str]:
     for guard in watched.unproven:
         lines += [f"# {guard.why}:", f"{guard.name}: {guard.formula}"]
     return lines
+
+
+def _inert(text: str) -> str:
+    """What stands for a text in a string of three quotes: names come with the scene, and must not end it."""
+    return text.replace("\\", "\\\\").replace('"""', '""\\"')
 
 
 def _without(legs: Sequence[Leg], good: Sequence[Leg]) -> tuple[Any, ...]:
