@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worldverify.kernels.engine import Engine
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.parity.contender import Contender
-from worldverify.parity.rounding import rounding_bounds, shaken
+from worldverify.parity.rounding import more_than_isolated, rounding_bounds, shaken
 from worldverify.parity.snapshots import Snapshots, contact_counts
 from worldverify.scene import STATE
 from worldverify.task import Task
@@ -38,8 +38,7 @@ TOLERANCES = {
 }
 DRIVEN = ("qfrc_smooth", "qacc_smooth", "qfrc_constraint", "qacc")  # compared under the same actuator forces
 SOLVED = ("qfrc_constraint", "qacc")  # by iterations, from contacts: single states may differ
-ISOLATED = 0.05  # share of states that may lie above tolerance,
-GROSS = 10.0  # tolerances: but none as far as that in what is computed directly
+GROSS = 10.0  # tolerances: no state may lie as far above in what is computed directly
 
 CONTACTS = ("_impl.contact.geom", "_impl.contact.dist", "_impl.contact.includemargin")  # in lanes of their own: JAX's
 
@@ -69,7 +68,7 @@ class FieldError:
     def systematic(self) -> bool:
         """Whether the states above tolerance are more than isolated ones."""
         gross = self.name not in SOLVED and not self.worst <= GROSS
-        return gross or self.above > ISOLATED * self.states
+        return gross or more_than_isolated(self.above, self.states)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class ForwardParity:
         """What makes the comparison fail."""
         names = [field.name for field in self.fields if field.systematic]
         clear = self.states - self.ambiguous
-        return (*names, *(["contacts"] if (self.contacts or 0) > ISOLATED * clear else []))
+        return (*names, *(["contacts"] if more_than_isolated(self.contacts or 0, clear) else []))
 
 
 def compare_forward(task: Task, other: Contender, shots: Snapshots) -> ForwardParity | None:

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
+ISOLATED = 0.05  # share of the states that may differ: a contact may begin one physics step sooner or later
 ROUNDED = 10.0  # times what rounding alone does to MuJoCo C is no disagreement
 ROUNDINGS = 8  # ways to round a state that are tried
 
@@ -40,6 +41,11 @@ def rounding_bounds(model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Flo
         bounds["qacc_smooth"] = ROUNDING * inverse @ (terms @ np.abs(data.qacc_smooth) + smooth)
         bounds["qacc"] = ROUNDING * inverse @ (terms @ np.abs(data.qacc) + smooth + constraint)
     return bounds
+
+
+def more_than_isolated(above: int, states: int) -> bool:
+    """Whether so many of the states differ that it is no matter of chance; one of several always may."""
+    return above > max(ISOLATED * states, min(1, states - 1))
 
 
 def shaken(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from worldverify.kernels.engine import Engine
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.parity.contender import Contender
-from worldverify.parity.rounding import ROUNDED
+from worldverify.parity.rounding import ROUNDED, more_than_isolated
 from worldverify.parity.snapshots import Snapshots
 from worldverify.sensor_units import sensor_dims
 from worldverify.task import Task
@@ -19,8 +19,7 @@ from worldverify.units import NO_DIMS, WORDS, Dims, default_scale, si_unit
 Floats = NDArray[np.float64]
 
 SHARE = 0.05  # margin scales that a reading may be off after one control step,
-RELATIVE = 0.02  # or this share of it, or ROUNDED times what rounding alone does,
-ISOLATED = 0.05  # except in this share of the states: a contact may begin one substep sooner or later
+RELATIVE = 0.02  # or this share of it, or ROUNDED times what rounding alone does
 
 _PERCENTILES = (50, 90, 100)
 _CONTACT_DIMS = {
@@ -45,7 +44,7 @@ class ReadingError:
     @property
     def systematic(self) -> bool:
         """Whether the states above are more than isolated ones."""
-        return self.above > ISOLATED * self.states
+        return more_than_isolated(self.above, self.states)
 
 
 @dataclass(frozen=True)
