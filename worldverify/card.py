@@ -21,6 +21,7 @@ from worldverify.syntax import form_of
 
 TABLE = "table_top"  # the geom whose height a prompt tells
 STILL = 0.005  # m/s; a prompt tells how fast a thing is that is faster
+_DRIVES = " drive_to takes [x, y] on the floor, and its yaw is in rad, 0 along x and 1.57 along y."
 _GRIPPER = '"gripper": 0 closed to 1 open (optional, keeps the last one), '
 _FORMS = {
     "skills": (
@@ -162,7 +163,8 @@ def _form(name: str, contract: ActionSpec, steps: int, horizon: float) -> str:
         return _preset(contract)
     text = _FORMS[name]
     if name == "skills":
-        return text + ", ".join(_call(skill) for skill in contract.skills) + "."
+        drives = _DRIVES if "drive_to" in contract.skills else ""
+        return text + ", ".join(_call(skill) for skill in contract.skills) + "." + drives
     if name == "base_waypoints":
         return text
     if name == "ee_waypoints":

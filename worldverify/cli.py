@@ -264,12 +264,18 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     _need_simulator()
     from worldverify.judging import replay_file
-    from worldverify.registry import load
+    from worldverify.registry import load, tasks
 
     own = None if arguments.task is None else find_task(arguments.task)
 
     def find(name: str) -> "Task":  # a file of verdicts never names a file to run
-        return own if own is not None and own.name == name else load(name)
+        if own is not None and own.name == name:
+            return own
+        if name not in tasks():
+            raise ValueError(
+                f"No task {name!r} comes with worldverify: for one of your own, give --task FILE.py:FUNCTION."
+            )
+        return load(name)
 
     same = replay_file(arguments.verdicts, find, ids=arguments.id, threads=arguments.threads)
     return DONE if same else NOT_ALL

@@ -46,7 +46,7 @@ def _describe_list(items: list[object]) -> str:
     if isinstance(first, dict):
         return f"a list of {_counted(len(items), 'object')} with {_keys(first, nested=False)}"
     if isinstance(first, list | tuple) and first:
-        return f"a list of {len(items)} lists of {_counted(len(first), _kind(first[0]))}"
+        return f"a list of {_counted(len(items), 'list')} of {_counted(len(first), _kind(first[0]))}"
     return f"a list of {_counted(len(items), kind)}"
 
 

@@ -83,9 +83,8 @@ def world_of(task: "Task", seed: int, randomise: str) -> World:
     seen = {address: generator.uniform(-domain.perception, domain.perception, 2) for address in free}
     scene = _other(task.scene, mass, friction, gain)
     rate = 1 / task.timestep if late else task.rate
-    return World(
-        replace(task, scene=scene, rate=rate, precondition=""), late, task.substeps, seen
-    )  # the start is checked before
+    # Without a precondition: the start is checked before.
+    return World(replace(task, scene=scene, rate=rate, precondition=""), late, task.substeps, seen)
 
 
 def _factors(generator: np.random.Generator, share: float, count: int) -> Floats:

@@ -24,7 +24,7 @@ from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
 from worldverify.table import count_line, engine_lines, judges, printable, verdict_lines, warning_lines
-from worldverify.task import Task
+from worldverify.task import NOMINAL, Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
 from worldverify.verify import verify
@@ -93,6 +93,10 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
     for line in (*engine_lines(verdicts), *warning_lines(verdicts)):
         print(line, file=listing)
+    if wanted.randomise == "all" and task.domain == NOMINAL:
+        print(
+            f"{task.name} declares no domain, so only its start was drawn: see Domain in docs/tasks.md.", file=listing
+        )
     _tell_of_shared_names(verdicts)
     if page is not None:
         print(f"Report: {page}", file=listing)
@@ -174,7 +178,8 @@ def _report(
 
     with Progress("Drawing") as progress:
         made, trouble = entries(task, verdicts, plans, seed=wanted.seed, replay_command=replay_command, told=progress)
-    summary = {"task": task.name, "seed": wanted.seed, "judged in": f"{took_s:.2f} s", **_judged_by(verdicts)}
+    drawn = {"drawn": "starts and physics"} if wanted.randomise == "all" else {}
+    summary = {"task": task.name, "seed": wanted.seed, **drawn, "judged in": f"{took_s:.2f} s", **_judged_by(verdicts)}
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as part:
             page = write_report(Path(part), f"{task.name}: verdicts", made, summary=summary)

@@ -57,7 +57,7 @@ def drive_and_reach(
         else:
             (made,) = follow(here, [begin], [some], rate=rate, steps=left)
             if isinstance(made, Refusal):
-                raise _too_late(some, rate, steps) if made.code == "too_many_steps" else made
+                raise _too_late(some, rate, steps) if made.code == "too_many_steps" else _from_here(made)
             commands.append(made)
             poses.append(np.tile(stand.pose, (len(made), 1)))
         left -= len(poses[-1])
@@ -78,6 +78,13 @@ def _driven(base: Base, stand: Stand, legs: Sequence[Leg], rate: float, left: in
             raise _too_late(legs, rate, steps) if refusal.code == "too_many_steps" else refusal from None
         path, stand = np.concatenate([path, way]), Stand(way[-1], np.zeros(2))
     return np.concatenate([path, np.tile(path[-1], (rest, 1))])
+
+
+def _from_here(refusal: Refusal) -> Refusal:
+    """What the arm cannot reach may be within its reach from elsewhere."""
+    if refusal.code != "unreachable":
+        return refusal
+    return Refusal(refusal.code, f"{refusal.reason} Drive nearer first, with drive_to.", refusal.cause)
 
 
 def _too_late(legs: Sequence[Leg], rate: float, steps: int) -> Refusal:

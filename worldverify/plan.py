@@ -371,7 +371,8 @@ class _Admission:
             own, other = "If it is in a task's own form, name the task (--task)", "if not, name its format"
             return f"{own}; {other}: worldverify formats lists them."
         examples = [form_of(spec).example(spec) for spec in by_key(self.contracts).values()]
-        return f"{self.task[:1].upper()}{self.task[1:]} reads {' or '.join(examples)}."
+        name = "This task" if self.task == "this task" else self.task
+        return f"{name} reads {' or '.join(examples)}."
 
 
 def _made(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.formula import Always, AtEnd, Eventually, Until
 from worldverify.judge import judge
 from worldverify.kernels.engine import Engine
 from worldverify.kernels.mujoco_cpu import MujocoEngine
@@ -12,6 +13,7 @@ from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
 from worldverify.simulate import Trace
 from worldverify.spec import Spec
+from worldverify.walk import walk
 
 NAME = "precondition"
 
@@ -21,6 +23,15 @@ class Precondition:
 
     def __init__(self, scene: Scene, formula: str) -> None:
         spec = Spec.parse(f"{NAME}: {formula}")
+        if len(spec.requirements) > 1:
+            raise Refusal("bad_spec", "A precondition is one formula: join its lines with `and`.", cause="spec")
+        for part in walk(spec.requirements[0].formula):
+            if isinstance(part, Always | Eventually | Until | AtEnd):
+                raise Refusal(
+                    "bad_spec",
+                    f"The precondition speaks of the start alone, and so has no time: leave {part} out of it.",
+                    cause="spec",
+                )
         self._scene = build_scene(scene.source, spec, keyframe=None if scene.keyframe < 0 else scene.keyframe)
         self._engine: Engine = MujocoEngine(self._scene.model, 1, threads=1)
         self._formula = str(spec.requirements[0].formula)

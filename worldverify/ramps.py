@@ -16,11 +16,14 @@ def ramps(start: Mapping[str, float], *legs: Leg, rate: float, horizon: float) -
 
     `start` has the control of every actuator before the plan, in the order of an action. In each leg the named
     actuators go evenly from where they are to what is given, the others stay; a leg of 0 s is a jump. What is left of
-    the time, all stay. Raises ValueError for an unknown actuator and for legs that take longer than the horizon.
+    the time, all stay. Raises ValueError for an unknown actuator, for a time below zero, and for legs that take
+    longer than the horizon.
     """
     names = list(start)
     rows, here = [], np.array([start[name] for name in names], dtype=np.float64)
     for seconds, targets in legs:
+        if not seconds >= 0:
+            raise ValueError(f"A leg of the plan takes {seconds:g} s; the least is 0 s, which is a jump.")
         there = here.copy()
         for name, value in targets.items():
             if name not in start:

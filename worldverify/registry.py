@@ -42,6 +42,8 @@ def load_named(words: str) -> Task:
     if not colon or not path.endswith(".py"):
         if words.endswith(".py"):
             raise ValueError(f"Which function of {words} makes the task? Write {words}:task if it is called task.")
+        if words.endswith((".xml", ".urdf")):
+            raise ValueError(f"{words} is a scene, not a task: worldverify new-task {words} writes a task for it.")
         return load(words)
     module = _run(Path(path))
     make = getattr(module, function, None)

@@ -17,7 +17,7 @@ from worldverify.registry import load, tasks
 from worldverify.render import Camera, Painter
 from worldverify.report import contact_sheet
 from worldverify.task import Task
-from worldverify.usage import cannot_write
+from worldverify.usage import UsageError, cannot_write
 
 SIZE = (288, 216)  # pixels, width and height of a task's picture
 SAMPLES = 2  # rays along each side of a pixel
@@ -47,6 +47,8 @@ def sheet(names: Sequence[str], images: Sequence[Image], *, columns: int = COLUM
 
 def draw_sheet(path: str) -> None:
     """Write all tasks into one PNG file. Raises UsageError where it cannot be written."""
+    if Path(path).suffix.lower() not in ("", ".png"):
+        raise UsageError(f"The sheet is a PNG picture: give it a name that ends in .png, not {path}.")
     try:
         with Output(path):  # before the work is done
             pass

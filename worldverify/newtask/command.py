@@ -1,6 +1,7 @@
 """The command new-task: look into a scene, find a first spec with plans, write the file, and check it."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,8 @@ def _make(scene: Path, target: Path, file: "Output", horizon: float, rate: float
         _tell("Nothing is written, since a spec could name nothing: name the bodies and joints of the robot.")
         return NOT_ALL
     fault = None
-    for shaken in (
-        (False,) if goal is None else (True, False)
-    ):  # where the plans do not bear other starts, there are none
+    # Where the plans do not bear other starts, there are none.
+    for shaken in (False,) if goal is None else (True, False):
         write(file, text_of(setting, goal, watched, found, file=target, substeps=still.substeps, shaken=shaken))
         fault = _fault_of(f"{target}:task")
         if fault is None:
@@ -86,7 +86,7 @@ def _make(scene: Path, target: Path, file: "Output", horizon: float, rate: float
     if watched.unproven:
         off = "" if goal is None else " (in the file, switched off)"
         _tell(f"Guards for which no such plan was found{off}: {_names(watched.unproven)}.")
-    _tell(f"Written to {target}. Judge plans with: worldverify verify {target}:task PLANS.jsonl")
+    _tell(f"Written to {target}. Judge plans with: worldverify verify {shlex.quote(f'{target}:task')} PLANS.jsonl")
     if fault is not None:
         _tell("It does not pass worldverify.testing.check_task yet:", *(f"  {line}" for line in fault.splitlines()))
         return NOT_ALL

@@ -96,7 +96,7 @@ def candidates(model: Any, found: Found, goal: Goal | None) -> list[Guard]:
     guards = [
         Guard("limits", f"joint_margin({me})", False, "rad", "no joint at its limit"),
         Guard("travel", f"slide_margin({me})", False, "m", "no slide at its limit"),
-        Guard("slow", f"speed({tip})", True, "m/s", "nothing moves fast"),
+        Guard("slow", f"speed({tip})", True, "m/s", f"{_tip(model, robot, joint)} does not move fast"),
     ]
     for i, surface in enumerate(found.surfaces[:MOST_SURFACES], 1):
         why = f"{robot.name} does not push {surface}"

@@ -1,6 +1,7 @@
 """The file of a first task: short, commented, and laid out as a formatter would leave it."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from worldverify.table import printable
 
 _FILE = '''"""A first task for {scene}, to be changed.
 
-Judge plans with it: worldverify verify {file}:task PLANS.jsonl
+Judge plans with it: worldverify verify {task_name} PLANS.jsonl
 """
 
 from pathlib import Path
@@ -71,7 +72,7 @@ def text_of(
         named |= {"good": Call("plan", (Name("*GOOD"),)), "bad": bad}
     return _FILE.format(
         scene=_inert(setting.path.name),
-        file=_inert(file.name),
+        task_name=_inert(shlex.quote(f"{file.name}:task")),
         shake="from worldverify.shake import shake\n" if shaken else "",
         path=_path(setting.path, file),
         horizon=laid_out(setting.horizon),

@@ -69,8 +69,9 @@ class BaseWriter:
         ways: dict[str, Places] = {
             "beside": _moved(self.good, generator.normal(0.0, ASIDE / 2, (len(self.good), 2))),
             "stops half way": self.good[:count],
-            "without waiting": tuple({k: v for k, v in place.items() if k != "time"} for place in self.good),
         }
+        if any("time" in place for place in self.good):
+            ways["without waiting"] = tuple({k: v for k, v in place.items() if k != "time"} for place in self.good)
         for name in generator.permutation(list(ways)).tolist():
             try:
                 self._said(format, ways[name])

@@ -164,7 +164,8 @@ def _judged(task: Task, verdicts: Mapping[str, Verdict]) -> list[str]:
             continue
         violation = bad.first_violation
         if violation is None or violation.requirement != name:
-            problems.append(f"{label} violates {violation} first.")
+            first = "nothing" if violation is None else f"{violation.requirement} (at {violation.time_s:.3f} s)"
+            problems.append(f"{label} violates {first} first.")
         others = [other for other, m in bad.margins.items() if other != name and not m.interval[0] > 0]
         if others:
             problems.append(f"{label} does not satisfy {', '.join(others)} either. {bad.explain()}")
