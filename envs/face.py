@@ -12,7 +12,7 @@ from worldverify.judge import Finding
 from worldverify.png import Image
 from worldverify.reasons import fail_reason, inconclusive_reason, pass_reason
 from worldverify.render import Camera, Painter
-from worldverify.rewards import reward_of
+from worldverify.scoring import reward_of
 from worldverify.task import Task
 from worldverify.verdict import Margin, Verdict
 
@@ -52,20 +52,28 @@ class Answer(NamedTuple):
     reason: str
     reward: float
     margins: Mapping[str, Margin]
+    valid: bool = True  # whether a policy may be rewarded for it
 
 
 OPEN = Answer("INCONCLUSIVE", "", "", "", 0.0, {})
 
 
-def answer_of(verdict: Verdict) -> Answer:
-    """A verdict that a policy may be rewarded for; any other is an error."""
-    if not verdict.valid:
-        raise RuntimeError(
-            f"{verdict.task} gives no reward here, because the actions are not to blame (cause {verdict.cause}): "
-            f"{verdict.reason}"
-        )
+def heard(verdict: Verdict) -> Answer:
+    """What a verdict says; its reward is NaN if it is not valid."""
     cause, code = verdict.cause or "", verdict.code or ""
-    return Answer(verdict.status, cause, code, verdict.reason, verdict.reward, verdict.margins)
+    return Answer(verdict.status, cause, code, verdict.reason, verdict.reward, verdict.margins, verdict.valid)
+
+
+def answer_of(verdict: Verdict) -> Answer:
+    """The same of a verdict that a policy may be rewarded for; any other is an error."""
+    if not verdict.valid:
+        raise no_reward(verdict.task, verdict.cause or "", verdict.reason)
+    return heard(verdict)
+
+
+def no_reward(task: str, cause: str, reason: str) -> RuntimeError:
+    """The error where nothing can be judged although no action is to blame."""
+    return RuntimeError(f"{task} gives no reward here, because the actions are not to blame (cause {cause}): {reason}")
 
 
 def answer_from(task: Task, finding: Finding) -> Answer:
@@ -90,6 +98,7 @@ def info_of(task: Task, answer: Answer) -> Info:
         "instruction": task.instruction,
         "is_success": success,
         "success": success,
+        "valid": answer.valid,
         "status": answer.status,
         "cause": answer.cause,
         "code": answer.code,

@@ -121,7 +121,7 @@ class Checks:
     def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
         """(n, K): TUNNELLED at a sample before which a thin geom has passed through another."""
         fault = self._crushed(lanes, record)
-        if not self._tunnel.pairs:
+        if not self._tunnel.pairs or (fault.shape[1] == 1 and not self._seen[lanes].any()):
             return fault
         with np.errstate(invalid="ignore", over="ignore"):
             last, last_cvel = self._last["geom_xpos"][lanes][:, None], self._last["cvel"][lanes][:, None]
@@ -134,7 +134,8 @@ class Checks:
             if not len(rows):
                 return fault
             start = np.where((ks == 0)[:, None, None], self._last["geom_xpos"][lanes[rows]], centre[rows, ks - 1])
-            paths = self._tunnel.near(start, moved[rows, ks], spin[rows, ks])
+            angular = record["cvel"][rows, ks, :, :3]
+            paths = self._tunnel.near(start, centre[rows, ks], moved[rows, ks], spin[rows, ks], angular)
         for i in np.flatnonzero((~(paths <= 0)).any(axis=1)):
             row, k, lane = rows[i], ks[i], lanes[rows[i]]
             if fault[row, k] or (k == 0 and not self._seen[lane]):

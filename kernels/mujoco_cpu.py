@@ -28,6 +28,7 @@ _PARTS = {"qpos": mujoco.mjtState.mjSTATE_QPOS, "qvel": mujoco.mjtState.mjSTATE_
 # Samples of all lanes that are recorded before they are checked: while one block is checked the next is simulated.
 # Fewer waste calls, more do not fit the cache.
 BLOCK_SAMPLES = 6400
+LEAST_SAMPLES, MOST_GROUPS = 1200, 2  # of a group of lanes, where a call is cut by lanes
 SHORTEST_BLOCK, LAST_BLOCK = 16, 20  # substeps; nothing is simulated while the last block is checked
 
 
@@ -64,17 +65,22 @@ class MujocoEngine:
         return np.array(self._batch.state[lanes])
 
     def advance(self, lanes: Ints, controls: Floats) -> Samples:
-        blocks = [controls[:, a:b] for a, b in pairwise(_cuts(controls.shape[1], len(lanes)))]
+        blocks = [(lanes, controls[:, a:b]) for a, b in pairwise(_cuts(controls.shape[1], len(lanes)))]
+        joined = 1  # the axis along which blocks follow each other
+        if len(blocks) == 1:
+            groups = _groups(len(lanes), controls.shape[1])
+            blocks = list(zip(np.array_split(lanes, groups), np.array_split(controls, groups), strict=True))
+            joined = 0
         with quiet():
             if len(blocks) == 1:
-                return self._block(lanes, blocks[0])()
+                return self._block(lanes, controls)()
             with ThreadPoolExecutor(max_workers=1) as checker:
                 # One checker, first in first out: a block is checked after the one that it follows.
                 futures: list[Future[Samples]] = []
-                for block in blocks:
-                    futures.append(checker.submit(self._block(lanes, block)))
+                for some, block in blocks:
+                    futures.append(checker.submit(self._block(some, block)))
                 samples = [future.result() for future in futures]
-        return Samples(*(np.concatenate(parts, axis=1) for parts in zip(*samples, strict=True)))
+        return Samples(*(np.concatenate(parts, axis=joined) for parts in zip(*samples, strict=True)))
 
     def observe(self, lanes: Ints) -> Samples:
         with quiet():
@@ -128,7 +134,7 @@ class MujocoEngine:
         for i, spare in enumerate(self._spare):
             if spare["time"].shape[:2] == (lanes, steps):
                 return self._spare.pop(i)
-        self._spare.clear()
+        del self._spare[:-MOST_GROUPS]
         record: Record = {
             name: np.zeros((lanes, steps, *field.shape[1:]), dtype=field.dtype) for name, field in self._bound.items()
         }
@@ -145,6 +151,11 @@ class MujocoEngine:
 
     def _warnings(self, lanes: Ints) -> Ints:
         return np.asarray(self._batch.warning[lanes][:, :, 1], dtype=np.int64)
+
+
+def _groups(lanes: int, steps: int) -> int:
+    """Into how many groups of lanes a call is cut that is too short to be cut into blocks."""
+    return max(1, min(MOST_GROUPS, lanes * steps // LEAST_SAMPLES))
 
 
 def _cuts(steps: int, lanes: int) -> list[int]:

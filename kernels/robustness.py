@@ -83,12 +83,12 @@ def _first(formula: Formula, atoms: Array, outside: float) -> Array:
         case ("or", *parts):
             return _reduce(xp.maximum, [_first(p, atoms, outside) for p in parts])
         case ("always", a, b, part):
-            return xp.min(_window(_all(part, atoms, outside), a, b, outside), axis=-1)
+            return xp.min(_window(everywhere(part, atoms, outside), a, b, outside), axis=-1)
         case ("eventually", a, b, part):
-            return xp.max(_window(_all(part, atoms, outside), a, b, outside), axis=-1)
+            return xp.max(_window(everywhere(part, atoms, outside), a, b, outside), axis=-1)
         case ("at_end", part):
-            return _all(part, atoms, outside)[:, -1]
-    return _all(formula, atoms, outside)[:, 0]
+            return everywhere(part, atoms, outside)[:, -1]
+    return everywhere(formula, atoms, outside)[:, 0]
 
 
 def _window(x: Array, a: int, b: int | None, outside: float) -> Array:
@@ -104,28 +104,28 @@ def _window(x: Array, a: int, b: int | None, outside: float) -> Array:
     return xp.concat([inside, xp.full_like(x[:, :1], outside)], axis=-1)
 
 
-def _all(formula: Formula, atoms: Array, outside: float) -> Array:
-    """The formula at every sample, (B, N+1)."""
+def everywhere(formula: Formula, atoms: Array, outside: float) -> Array:
+    """The formula at every sample, (B, N+1), of margins (A, B, N+1); beyond the last one every atom is `outside`."""
     xp = atoms.__array_namespace__()
     match formula:
         case ("atom", i):
             return atoms[i]
         case ("and", *parts):
-            return _reduce(xp.minimum, [_all(p, atoms, outside) for p in parts])
+            return _reduce(xp.minimum, [everywhere(p, atoms, outside) for p in parts])
         case ("or", *parts):
-            return _reduce(xp.maximum, [_all(p, atoms, outside) for p in parts])
+            return _reduce(xp.maximum, [everywhere(p, atoms, outside) for p in parts])
         case ("always", a, b, part):
-            return _slide(xp.minimum, _INF, _all(part, atoms, outside), a, b, outside)
+            return _slide(xp.minimum, _INF, everywhere(part, atoms, outside), a, b, outside)
         case ("eventually", a, b, part):
-            return _slide(xp.maximum, -_INF, _all(part, atoms, outside), a, b, outside)
+            return _slide(xp.maximum, -_INF, everywhere(part, atoms, outside), a, b, outside)
         case ("until", a, b, left, right):
-            pair = _all(left, atoms, outside), _all(right, atoms, outside)
+            pair = everywhere(left, atoms, outside), everywhere(right, atoms, outside)
             return _until(xp.minimum, xp.maximum, _INF, *pair, a, b, outside)
         case ("release", a, b, left, right):
-            pair = _all(left, atoms, outside), _all(right, atoms, outside)
+            pair = everywhere(left, atoms, outside), everywhere(right, atoms, outside)
             return _until(xp.maximum, xp.minimum, -_INF, *pair, a, b, outside)
         case ("at_end", part):
-            return xp.broadcast_to(_all(part, atoms, outside)[:, -1:], atoms.shape[1:])
+            return xp.broadcast_to(everywhere(part, atoms, outside)[:, -1:], atoms.shape[1:])
     raise ValueError(f"Unknown operator {formula[0]!r} in a compiled formula.")
 
 

@@ -2,7 +2,8 @@
 
 A pair is suspicious when some geom moves farther than half of the thinnest thing that it could miss, and the pair
 sweeps farther than its own smallest half-extent and was within that sweep of each other before. Surfaces are spheres
-about the centres here, and boxes where they are fixed: never farther apart than in truth.
+about the centres here, and boxes where they are fixed: never farther apart than in truth. A sweep may be measured by
+an observer that turns with either geom.
 """
 
 import math
@@ -102,10 +103,30 @@ def paths(table: SweepTable, timestep: float, centre: Array, moved: Array, spin:
     """
     xp = centre.__array_namespace__()
     half = xp.asarray(table.half, dtype=centre.dtype)
+    path = pair_sweeps(table, timestep, moved, spin)
+    return xp.where((path <= half) | (_gaps(table, centre) >= path), 0.0, path)
+
+
+def pair_sweeps(table: SweepTable, timestep: float, moved: Array, spin: Array) -> Array:
+    """(..., P) m: how far the two geoms of each pair move in a transition, at most; moved and spin as in `leaps`."""
     first, second = table.pairs.T
     sweep = _SLACK * _sweeps(table, timestep, moved, spin)
-    path = sweep[..., first] + sweep[..., second]
-    return xp.where((path <= half) | (_gaps(table, centre) >= path), 0.0, path)
+    return sweep[..., first] + sweep[..., second]
+
+
+def relative_sweep(timestep: float, apart: Array, moved: Array, first: Array, second: Array, radius: Array) -> Array:
+    """(...,) m: no point of the second geom of a pair moves farther, as seen by one that turns with the first.
+
+    apart (..., 3) m from the first centre to the second before a transition, moved (..., 3) its change, first and
+    second (..., 3) rad/s the angular velocities in it, radius (...,) m of the second. What two geoms do together, such
+    as neighbours on an arm that swings, does not bring one through the other.
+    """
+    xp = apart.__array_namespace__()
+    turned = timestep * first
+    drift = xp.sqrt(_squared(moved - xp.linalg.cross(turned, apart)))
+    bend = _squared(turned) * xp.sqrt(_squared(apart))  # that a turn is an arc: of second order
+    twist = timestep * xp.sqrt(_squared(second - first)) * radius
+    return _SLACK * (drift + twist) + bend
 
 
 def _sweeps(table: SweepTable, timestep: float, moved: Array, spin: Array) -> Array:
@@ -120,22 +141,46 @@ def _gaps(table: SweepTable, centre: Array) -> Array:
     xp = centre.__array_namespace__()
     moving, boxed = table.moving, table.moving + len(table.box)
     first, second = table.pairs.T
-    radius, frame, box = (xp.asarray(x, dtype=centre.dtype) for x in (table.radius, table.box_frame, table.box))
     place = [centre[..., i] for i in range(3)]  # one coordinate at a time: work along a short last axis is slow
-    between = _length(xp, [x[..., first[:moving]] - x[..., second[:moving]] for x in place])
+    balls = first[:moving], second[:moving]
+    never = xp.full((*centre.shape[:-2], len(first) - boxed), -math.inf, dtype=centre.dtype)
+    gaps = (
+        _ball_gap(table, xp, [[x[..., side] for x in place] for side in balls], *balls),
+        _box_gap(table, xp, [x[..., first[moving:boxed]] for x in place], first[moving:boxed], slice(None)),
+        never,
+    )
+    return xp.concat(gaps, axis=-1)
 
-    arm = [x[..., first[moving:boxed]] - frame[:, 0, i] for i, x in enumerate(place)]
+
+def gaps_of(table: SweepTable, centre: Floats, rows: Ints, pairs: Ints) -> Floats:
+    """(M,) m: the same of some pairs in some rows of centres (..., ngeom, 3), on NumPy."""
+    gaps = np.full(len(rows), -math.inf)
+    first, second = table.pairs[pairs].T
+    balls = np.flatnonzero(pairs < table.moving)
+    ends = [list(centre[rows[balls], side[balls]].T) for side in (first, second)]
+    gaps[balls] = _ball_gap(table, np, ends, first[balls], second[balls])
+    boxes = np.flatnonzero((pairs >= table.moving) & (pairs < table.moving + len(table.box)))
+    place = list(centre[rows[boxes], first[boxes]].T)
+    gaps[boxes] = _box_gap(table, np, place, first[boxes], pairs[boxes] - table.moving)
+    return gaps
+
+
+def _ball_gap(table: SweepTable, xp: Any, ends: list[list[Array]], first: Ints, second: Ints) -> Array:
+    """(...,) m between the spheres about two geoms, whose centres come coordinate by coordinate."""
+    radius = xp.asarray(table.radius, dtype=ends[0][0].dtype)
+    return _length(xp, [a - b for a, b in zip(*ends, strict=True)]) - radius[first] - radius[second]
+
+
+def _box_gap(table: SweepTable, xp: Any, place: list[Array], geom: Ints, which: Any) -> Array:
+    """(...,) m between the sphere about a geom and a fixed box, by its number."""
+    radius, frame, box = (xp.asarray(x, dtype=place[0].dtype) for x in (table.radius, table.box_frame, table.box))
+    frame, box = frame[which], box[which]
+    arm = [x - frame[:, 0, i] for i, x in enumerate(place)]
     outside = []
     for i in range(3):
         along = arm[0] * frame[:, 1, i] + arm[1] * frame[:, 2, i] + arm[2] * frame[:, 3, i]
         outside.append(xp.maximum(xp.abs(along - box[:, i]) - box[:, 3 + i], 0.0))
-    never = xp.full((*centre.shape[:-2], len(first) - boxed), -math.inf, dtype=centre.dtype)
-    gaps = (
-        between - radius[first[:moving]] - radius[second[:moving]],
-        _length(xp, outside) - radius[first[moving:boxed]],
-        never,
-    )
-    return xp.concat(gaps, axis=-1)
+    return _length(xp, outside) - radius[geom]
 
 
 def _length(xp: Any, parts: list[Array]) -> Array:

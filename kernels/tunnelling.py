@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.kernels.sweep import half_extent, leaps, ordered, paths, sweep_table
+from worldverify.kernels.sweep import gaps_of, half_extent, leaps, ordered, pair_sweeps, relative_sweep, sweep_table
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +40,9 @@ class TunnelCheck:
         self._table = sweep_table(model)
         self._half = np.array([half_extent(model, g) for g in range(model.ngeom)])
         self._pairs = [ordered(int(a), int(b)) for a, b in self._table.pairs]
+        # Those with a height field: MuJoCo knows no distance to it, nor from which side it is touched.
+        field = int(mujoco.mjtGeom.mjGEOM_HFIELD)
+        self._fields = {pair for pair in self._pairs if field in model.geom_type[list(pair)]}
 
     @property
     def shallowest(self) -> float:
@@ -80,13 +83,31 @@ class TunnelCheck:
                 return np.empty((0, 2), dtype=np.int64)
             return np.argwhere(leaps(table, step, moved, spin))
 
-    def near(self, centre: Floats, moved: Floats, spin: Floats) -> Floats:
-        """(M, P) m: the `paths` of pairs in M transitions.
+    def near(self, centre: Floats, after: Floats, moved: Floats, spin: Floats, angular: Floats) -> Floats:
+        """(M, P) m: the sweep of pairs in M transitions; 0 where they stay apart or could not miss each other.
 
-        centre (M, ngeom, 3) before the transitions; moved (M, ngeom) and spin (M, nbody) squared, as in `suspects`.
+        centre (M, ngeom, 3) before the transitions, after (M, ngeom, 3); moved (M, ngeom) and spin (M, nbody) squared,
+        as in `suspects`; angular (M, nbody, 3) rad/s, of the poses after, which is what brought them there. The same
+        as `kernels.sweep.paths`, and also 0 where an observer who turns with one of the two sees no sweep.
         """
+        table, timestep = self._table, self._model.opt.timestep
         with np.errstate(invalid="ignore", over="ignore"):
-            return np.asarray(paths(self._table, self._model.opt.timestep, centre, moved, spin))
+            path = np.asarray(pair_sweeps(table, timestep, moved, spin))
+            rows, pairs = np.nonzero(~(path <= table.half))
+            close = ~(gaps_of(table, centre, rows, pairs) >= path[rows, pairs])
+            rows, pairs = rows[close], pairs[close]
+            first, second = table.pairs[pairs].T
+            apart = centre[rows, second] - centre[rows, first]
+            change = after[rows, second] - after[rows, first] - apart
+            turn = angular[rows, table.body[first]], angular[rows, table.body[second]]
+            sweep = np.minimum(
+                relative_sweep(timestep, apart, change, turn[0], turn[1], table.radius[second]),
+                relative_sweep(timestep, apart, change, turn[1], turn[0], table.radius[first]),
+            )
+            some = ~(sweep <= table.half[pairs])
+        found = np.zeros_like(path)
+        found[rows[some], pairs[some]] = path[rows[some], pairs[some]]
+        return found
 
     def passed(
         self,
@@ -104,21 +125,28 @@ class TunnelCheck:
         if not all(np.isfinite(x).all() for x in (*before, *after)):
             return False
         start, end = self._fine, self._end
-        touched = self._touching(start, *before, fixed), self._touching(end, *after, fixed)
+        for data, state in ((start, before), (end, after)):
+            self._place(data, *state, fixed)
+            mujoco.mj_kinematics(model, data)
         moved = np.linalg.norm(end.geom_xpos - start.geom_xpos, axis=1)
         turned = 2.0 * np.arccos(np.clip(np.abs((end.xquat * start.xquat).sum(axis=1)), 0.0, 1.0))
         sweep = moved + turned[model.geom_bodyid] * self._table.radius
+        close = []
+        for pair in (self._pairs[i] for i in np.flatnonzero(~(paths <= 0))):
+            path, thin = float(sweep[pair[0]] + sweep[pair[1]]), float(min(self._half[pair[0]], self._half[pair[1]]))
+            if path > thin and self._near(start, pair, path):
+                close.append((pair, path, thin))
+        if not close:
+            return False
+        touched = self._touching(start, *before, fixed), self._touching(end, *after, fixed)
         suspects: set[tuple[int, int]] = set()
         finest = 0.0
-        for pair in (self._pairs[i] for i in np.flatnonzero(~(paths <= 0))):
-            path, thin = sum(sweep[g] for g in pair), min(self._half[g] for g in pair)
-            if path <= thin or not self._near(start, pair, path):
-                continue
+        for pair, path, thin in close:
             if not any(pair in normals for normals in touched):
                 suspects.add(pair)
                 finest = max(finest, path / thin)
             elif (
-                self._field(pair)
+                pair in self._fields
                 or self._way(start, pair, touched[0], path) @ self._way(end, pair, touched[1], path) < 0
             ):
                 return True
@@ -140,11 +168,7 @@ class TunnelCheck:
 
     def _near(self, data: mujoco.MjData, pair: tuple[int, int], reach: float) -> bool:
         """Whether a pair may be within reach of each other."""
-        return self._field(pair) or bool(mujoco.mj_geomDistance(self._model, data, *pair, reach, None) < reach)
-
-    def _field(self, pair: tuple[int, int]) -> bool:
-        """Whether one of them is a height field: MuJoCo knows no distance to it, nor from which side it is touched."""
-        return int(mujoco.mjtGeom.mjGEOM_HFIELD) in self._model.geom_type[list(pair)]
+        return pair in self._fields or bool(mujoco.mj_geomDistance(self._model, data, *pair, reach, None) < reach)
 
     def _way(
         self, data: mujoco.MjData, pair: tuple[int, int], normals: dict[tuple[int, int], Floats], path: float

@@ -14,8 +14,9 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 import worldverify as wv
-from worldverify.envs.boxes import Actions, Observations
+from worldverify.envs.actions import Actions
 from worldverify.envs.gym import PlanEnv, TaskEnv
+from worldverify.envs.observations import Observations
 from worldverify.judge import judge
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.registration import register_tasks
@@ -209,8 +210,8 @@ def test_an_observation_holds_the_state_and_the_time_that_passed(env: TaskEnv) -
 def test_an_observation_of_a_broken_state_lies_in_its_space(task: wv.Task) -> None:
     observations = Observations(task)
     for broken in (math.nan, math.inf, -math.inf, 1e300):
-        vector = observations.vector(np.full(task.scene.nstate, broken), task.samples)
-        assert vector in observations.box()
+        states = np.full((1, task.scene.nstate), broken)
+        assert observations.batch(states, np.array([task.samples]), np.zeros((1, 3)))[0] in observations.space()
 
 
 def test_a_plan_of_any_format_becomes_actions() -> None:

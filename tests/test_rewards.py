@@ -1,75 +1,273 @@
-"""From a verdict to a number for a trainer."""
+"""Reward functions as trainers call them. The trainers themselves: tests/test_integrations.py."""
 
-import itertools
-import math
+import asyncio
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import worldverify as wv
-from worldverify.rewards import PASS_REWARD, reward_of
-from worldverify.testing import TOY, toy_task
-from worldverify.verdict import Margin
+from worldverify import rewards
+from worldverify.rewards import Unverified, acompute_score, compute_score, trl_reward
+from worldverify.scoring import score_of
+from worldverify.testing import toy_task
+
+TOY = toy_task()
+FIELDS = {"score": float, "acc": float, "status": str, "code": str, "reason": str}
 
 
-def margin(value: float | None, scale: float = 0.01) -> Margin:
-    bounds = (-math.inf, math.inf) if value is None else (value, value)
-    return Margin(value, "m", bounds, "a < 1 m", scale)
+def toy_that_varies() -> wv.Task:
+    def randomise(generator: np.random.Generator, model: Any, data: Any) -> None:
+        data.qpos[0] = generator.uniform(-0.05, 0.05)
+
+    return replace(TOY, name="Toy-v0", randomise=randomise)
 
 
-SATISFIED, VIOLATED, BADLY, OPEN = margin(0.1), margin(-0.001), margin(-9.0), margin(None)
+VARYING = toy_that_varies()
 
 
-@pytest.mark.parametrize("least", [-1.0, -7.5, 0.0])
-def test_a_pass_earns_more_than_anything_else_and_nothing_earns_less_than_the_minimum(least: float) -> None:
-    for margins in itertools.product([SATISFIED, VIOLATED, BADLY, OPEN], repeat=3):
-        for status in ("FAIL", "INCONCLUSIVE"):
-            reward, valid = reward_of(status, None, margins, least)
-            assert valid and least <= reward < PASS_REWARD
-    assert reward_of("PASS", None, [SATISFIED], least) == (PASS_REWARD, True)
+def answer(value: float) -> str:
+    return json.dumps({"actions": [[value]] * TOY.steps})
 
 
-def test_fail_and_inconclusive_are_paid_by_margins_alone() -> None:
-    margins = [SATISFIED, OPEN, VIOLATED]
-    assert reward_of("FAIL", None, margins, -1.0) == reward_of("INCONCLUSIVE", None, margins, -1.0)
+GOOD = json.dumps({"actions": TOY.good.to_json()["actions"]})
+ANSWERS = [GOOD, answer(0.1), answer(0.6), '{"actions": [["far"]]}', "I cannot do that."]
 
 
-def test_coming_closer_pays_more() -> None:
-    def paid(*margins: Margin) -> float:
-        return reward_of("FAIL", None, margins, -1.0)[0]
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `verify` was asked; the toy can be loaded by name."""
+    asked: list[dict[str, Any]] = []
+    verify, load = rewards.verify, rewards.load
 
-    assert paid(SATISFIED, VIOLATED) > paid(SATISFIED, BADLY) > paid(VIOLATED, BADLY) > paid(BADLY, BADLY)
-    assert paid(SATISFIED, OPEN) > paid(SATISFIED, VIOLATED)
+    def watched(task: wv.Task, plans: Sequence[str], **options: Any) -> wv.Verdicts:
+        asked.append({"task": task.name, "plans": list(plans), **options})
+        return verify(task, plans, **options)
 
-
-def test_breaking_the_simulation_never_pays_more_than_failing() -> None:
-    assert reward_of("INVALID", "plan", [SATISFIED], -1.0) == (-1.0, True)
-    assert reward_of("FAIL", None, [BADLY], -1.0)[0] >= -1.0
-
-
-@pytest.mark.parametrize("cause", ["model", "spec", "infra"])
-def test_what_is_not_the_plans_fault_is_masked(cause: str) -> None:
-    reward, valid = reward_of("INVALID", cause, [SATISFIED], -1.0)  # type: ignore[arg-type]
-    assert math.isnan(reward) and not valid
+    monkeypatch.setattr(rewards, "verify", watched)
+    monkeypatch.setattr(rewards, "load", lambda name: VARYING if name == "Toy-v0" else load(name))
+    return asked
 
 
-def test_arrays_for_a_trainer_follow_the_order_of_the_plans() -> None:
-    task = toy_task()
-    bad_start = task.start()
-    bad_start[1] = np.nan
-    states = np.stack([task.start()] * 3 + [bad_start])
-    verdicts = wv.verify(task, [task.good, task.bad["careful"], "no plan", task.good], state=states)
-    assert verdicts.valid_mask.tolist() == [True, True, True, False]
-    passed, failed, unreadable, masked = verdicts.reward
-    assert passed == 1.0 > failed > unreadable == task.reward_min
-    assert math.isnan(masked)
-    assert [v.to_json()["reward"] for v in verdicts] == [1.0, failed, -1.0, None]
-    assert verdicts.reward.dtype == np.float64 and verdicts.valid_mask.dtype == np.bool_
+def trl(function: Any, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+    """As TRL's GRPOTrainer calls it."""
+    prompts, ids = ["Go."] * len(completions), [[1, 2]] * len(completions)
+    found = function(prompts=prompts, completions=completions, completion_ids=ids, trainer_state=None, **columns)
+    assert isinstance(found, list) and all(x is None or type(x) is float for x in found)
+    return found
 
 
-def test_a_task_may_set_its_least_reward_below_a_pass() -> None:
-    options = {"spec": "r: always(joint(rail) < 1 m)", "horizon": 1.0, "rate": 10.0}
-    task = wv.Task.from_mjcf(TOY, reward_min=-5.0, **options)  # type: ignore[arg-type]
-    assert wv.verify(task, ["no plan"]).reward.tolist() == [-5.0]
-    with pytest.raises(ValueError, match="reward_min"):
-        wv.Task.from_mjcf(TOY, reward_min=1.0, **options)  # type: ignore[arg-type]
+# Batches of TRL
+
+
+@pytest.mark.parametrize("kind", ["binary", "shaped", "staged"])
+def test_a_batch_is_paid_as_its_verdicts_are(kind: Any) -> None:
+    expected = [score_of(v, kind) for v in wv.verify(TOY, ANSWERS, on="cpu")]
+    assert trl(trl_reward(TOY, kind=kind), ANSWERS) == expected
+    assert len({x for x in expected}) >= 2
+
+
+def test_seeds_of_the_rows_say_where_each_begins(calls: list[dict[str, Any]]) -> None:
+    seeds = [0, 3, None, 3, 5]
+    found = trl(trl_reward(VARYING, seed=7), [ANSWERS[1]] * 5, seed=seeds)
+    expected = [wv.verify(VARYING, [ANSWERS[1]], on="cpu", seed=7 if s is None else s)[0].reward for s in seeds]
+    assert found == expected and len(set(found)) == 4
+    assert len(calls) == 1 and len(calls[0]["plans"]) == 4  # rows 1 and 3 ask the same
+
+
+def test_states_of_the_rows_say_where_each_begins() -> None:
+    there = VARYING.start(5)
+    found = trl(trl_reward(VARYING), [ANSWERS[1]] * 2, state=[there.tolist(), None])
+    assert found == trl(trl_reward(VARYING), [ANSWERS[1]] * 2, seed=[5, 0])
+
+
+def test_equal_answers_are_simulated_once(calls: list[dict[str, Any]]) -> None:
+    found = trl(trl_reward(TOY), [ANSWERS[0], ANSWERS[1]] * 8)
+    assert found == trl(trl_reward(TOY), ANSWERS[:2]) * 8
+    assert [len(call["plans"]) for call in calls] == [2, 2]
+
+
+def test_chat_messages_are_read_as_their_last_answer() -> None:
+    ask, say = {"role": "user", "content": "Again."}, {"role": "assistant", "content": ANSWERS[0]}
+    parts = {"role": "assistant", "content": [{"type": "image"}, {"type": "text", "text": ANSWERS[0]}]}
+    silent = {"role": "assistant", "content": None}
+    chats = [[say], [silent, ask, say], [parts], [silent], [], ANSWERS[0]]
+    passed, least = 1.0, TOY.reward_min
+    assert trl(trl_reward(TOY), chats) == [passed, passed, passed, least, least, passed]
+
+
+def test_rows_may_name_their_tasks_and_rows_of_other_tasks_are_left_out(calls: list[dict[str, Any]]) -> None:
+    tasks = ["worldverify/Toy-v0", None, "Toy-v0"]
+    assert trl(trl_reward(), [ANSWERS[0], "42", "No."], task=tasks) == [1.0, None, -1.0]
+    assert trl(trl_reward(TOY), ["No."] * 3, task=tasks) == [-1.0] * 3
+    assert trl(trl_reward(), ["42"], task=[None]) == [None]
+
+
+def test_what_could_not_be_judged_is_none_and_not_zero() -> None:
+    broken = np.full(TOY.scene.nstate, np.nan)
+    for kind in ("binary", "shaped", "staged"):
+        found = trl(trl_reward(TOY, kind=kind), ANSWERS[:2], state=[broken, None])  # type: ignore[arg-type]
+        assert found[0] is None and found[1] is not None
+
+
+def test_what_the_machine_lost_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = {"status": "INVALID", "cause": "infra", "reward": float("nan"), "valid": False}
+    verify, times = rewards.verify, []
+
+    def unlucky(task: wv.Task, plans: Sequence[str], **options: Any) -> list[wv.Verdict]:
+        times.append(len(plans))
+        found = verify(task, plans, **options)
+        return [replace(v, **lost) if len(times) == 1 and i == 0 else v for i, v in enumerate(found)]
+
+    monkeypatch.setattr(rewards, "verify", unlucky)
+    assert trl(trl_reward(TOY), ANSWERS[:2]) == list(wv.verify(TOY, ANSWERS[:2], on="cpu").reward)
+    assert times == [2, 1]
+
+
+def test_a_trainer_is_told_reasons_and_the_share_that_passed() -> None:
+    columns: dict[str, list[str]] = {}
+    metrics: dict[str, float] = {}
+    trl(trl_reward(TOY), [*ANSWERS[:2]], log_extra=columns.__setitem__, log_metric=metrics.__setitem__)
+    assert metrics == {"worldverify_shaped/pass_rate": 0.5}
+    passed, failed = columns["verdict"]
+    assert passed.startswith("PASS: ") and failed.startswith("FAIL: ")
+
+
+def test_a_reward_has_a_name_and_can_be_sent_to_another_process() -> None:
+    reward = trl_reward("ReachSafe-v0", kind="staged", seed=3)
+    assert reward.__name__ == "worldverify_staged"
+    assert pickle.loads(pickle.dumps(reward)) == reward
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "dense"}, {"seed": -1}, {"seed": 1.5}, {"seed": True}])
+def test_a_wrong_option_is_refused_when_the_reward_is_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        trl_reward("ReachSafe-v0", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"task": ["ReachSave-v0"]}, "Did you mean 'ReachSafe-v0'"),
+        ({"seed": ["x"]}, "A seed is a whole number from 0 on; got 'x'"),
+        ({"state": [[0.0]]}, r"has the shape \(\d+,\); got \(1,\)"),
+    ],
+)
+def test_a_wrong_column_is_refused_and_not_masked(columns: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        trl(trl_reward(TOY), ["No."], **columns)
+
+
+# Single answers of veRL
+
+
+def test_a_single_answer_is_scored_as_its_verdict(calls: list[dict[str, Any]]) -> None:
+    for text in ANSWERS:
+        verdict = wv.verify(VARYING, [text], on="cpu", seed=3)[0]
+        for source in ("worldverify/Toy-v0", "Toy-v0"):
+            found = compute_score(source, text, {"seed": 3}, {"index": 0})
+            assert found["score"] == verdict.reward and found["acc"] == (verdict.status == "PASS")
+            assert (found["status"], found["code"], found["reason"]) == (
+                verdict.status,
+                verdict.code or "",
+                verdict.reason,
+            )
+            assert {key: type(value) for key, value in found.items()} == FIELDS
+
+
+def test_rows_say_what_they_are_before_the_configuration_does(calls: list[dict[str, Any]]) -> None:
+    def score(truth: Any, extra: Any = None, **options: Any) -> Any:
+        return compute_score("robots", ANSWERS[1], truth, extra, **options)["score"]
+
+    shaped = wv.verify(VARYING, ANSWERS[1:2], on="cpu", seed=5)[0].reward
+    row = {"task": "Toy-v0", "seed": 5}
+    assert score(row) == score(json.dumps(row)) == score(None, row) == score("", {**row, "split": "train"}) == shaped
+    assert score(row, {"seed": 4}, seed=6) == shaped
+    assert score({**row, "seed": None, "state": VARYING.start(5).tolist()}) == shaped
+    assert score(row, kind="binary") == score({**row, "kind": "binary"}, kind="staged") == 0.0
+    with_reader = {**row, "format": "ctrl"}
+    assert score(with_reader) == shaped and calls[-1]["format"] == "ctrl"
+
+
+def test_many_single_answers_are_judged_together(calls: list[dict[str, Any]]) -> None:
+    texts = [answer(0.001 * i) for i in range(64)]
+    expected = list(wv.verify(VARYING, texts, on="cpu").reward)
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(acompute_score("Toy-v0", text, None) for text in texts))
+
+    assert [found["score"] for found in asyncio.run(all_at_once())] == expected
+    assert len(calls) <= 4
+    with ThreadPoolExecutor(64) as pool:
+        assert [found["score"] for found in pool.map(lambda text: compute_score("Toy-v0", text), texts)] == expected
+
+
+def test_a_wrong_row_hurts_no_other(calls: list[dict[str, Any]]) -> None:
+    rows: list[Any] = [
+        None,
+        {"task": "Toy-v1"},
+        {"state": [1.0]},
+        {"state": VARYING.start().tolist()},
+        {"format": "words"},
+    ]
+
+    async def all_at_once() -> list[Any]:
+        asked = (acompute_score("Toy-v0", ANSWERS[0], row) for row in rows)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    good, unknown, wrong, also_good, no_format = asyncio.run(all_at_once())
+    assert good["score"] == also_good["score"] == 1.0
+    assert all(isinstance(error, ValueError) for error in (unknown, wrong, no_format))
+    assert "No task 'Toy-v1'" in str(unknown) and "has the shape" in str(wrong) and "words" in str(no_format)
+
+
+def test_what_could_not_be_judged_is_an_error_and_not_zero(calls: list[dict[str, Any]]) -> None:
+    broken = {"state": [float("nan")] * TOY.scene.nstate}
+    with pytest.raises(Unverified, match=r"Not judged \(model\): "):
+        compute_score("Toy-v0", ANSWERS[0], broken)
+
+
+def test_where_a_seed_draws_the_world_each_seed_is_a_call_of_its_own(calls: list[dict[str, Any]]) -> None:
+    reward = trl_reward(VARYING, randomise="all")
+    found = trl(reward, [ANSWERS[0]] * 3, seed=[1, 2, 1])
+    assert found == [wv.verify(VARYING, ANSWERS[:1], on="cpu", seed=s, randomise="all")[0].reward for s in (1, 2, 1)]
+    assert [call["seed"] for call in calls] == [1, 2]
+
+
+@pytest.mark.parametrize("truth", ["seven", "[1]", 7, {"sead": 3}, '{"sead": 3}'])
+def test_a_ground_truth_of_another_kind_is_refused(truth: Any) -> None:
+    with pytest.raises(ValueError, match="A ground_truth is an object with any of task, seed, state, kind, format"):
+        compute_score("ReachSafe-v0", "No.", truth)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="knd"):
+        compute_score("ReachSafe-v0", "No.", None, knd="staged")
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_scores_as_its_parent_does(calls: list[dict[str, Any]]) -> None:
+    expected = compute_score("Toy-v0", ANSWERS[0])
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(7 if compute_score("Toy-v0", ANSWERS[0]) == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_rewards_need_no_trainer_and_no_gpu_engine() -> None:
+    program = (
+        "import sys; from worldverify.rewards import compute_score; compute_score('ReachSafe-v0', 'No.');"
+        "print({'jax', 'torch', 'trl', 'verl', 'ray', 'warp', 'mujoco.mjx'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "set()\n"

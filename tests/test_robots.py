@@ -10,8 +10,8 @@ import pytest
 import worldverify as wv
 from worldverify.arm import Arm
 from worldverify.compile import Compiled, compile_for
+from worldverify.envs.actions import Actions
 from worldverify.envs.arm import add_arm, arm_value
-from worldverify.envs.boxes import Actions
 from worldverify.envs.handover import ROBOT, handover
 from worldverify.envs.industrial_arm import HOME, JOINTS, NO_CONTACT, PROBE, industrial_arm, industrial_arm_value
 from worldverify.envs.parts import scene_spec

@@ -22,7 +22,7 @@ from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, 
 from worldverify.refusal import Cause, Refusal
 from worldverify.registry import load
 from worldverify.request import digest_of, request_of, task_identity
-from worldverify.rewards import reward_of
+from worldverify.scoring import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost

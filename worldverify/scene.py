@@ -1,6 +1,7 @@
 """A compiled model whose sensors show what a spec needs, and its start state."""
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,7 +70,11 @@ class Scene:
 
     def start(self, change: Callable[[Any, Any], None] | None = None) -> Floats:
         """(nstate,) the start state, after `change(model, data)` has moved what it wants to move."""
-        data = self.data()
+        data = self._starting.data
+        if self.keyframe >= 0:
+            mujoco.mj_resetDataKeyframe(self.model, data, self.keyframe)
+        else:
+            mujoco.mj_resetData(self.model, data)
         if change is not None:
             change(self.model, data)
         return self.state_of(data)
@@ -111,7 +116,8 @@ class Scene:
                 "start at 0 s.",
                 cause="model",
             )
-        data = mujoco.MjData(self.roomy)  # contacts that do not fit the memory would not be seen
+        data = self._desk.data
+        mujoco.mj_resetData(self.roomy, data)
         mujoco.mj_setState(self.roomy, data, state, STATE)
         if data.qfrc_applied.any() or data.xfrc_applied.any():
             raise Refusal(
@@ -126,21 +132,39 @@ class Scene:
         except mujoco.FatalError as error:
             reason = " ".join(str(error).split())
             raise Refusal("overflow", f"The start state does not fit the model's memory: {reason}", "model") from None
-        for contact in data.contact:
-            g1, g2 = (int(g) for g in contact.geom)
-            if min(g1, g2) < 0:
-                continue
-            thickness = 2 * min(half_extent(self.model, g1), half_extent(self.model, g2))
-            allowed = min(DEEPEST_START, DEEPEST_START_SHARE * thickness)
-            if -contact.dist > allowed:
-                a, b = (geom_label(self.model, g) for g in (g1, g2))
-                raise Refusal(
-                    "initial_state",
-                    f"The start state pushes {a} {-1e3 * contact.dist:.2f} mm into {b}; at most "
-                    f"{1e3 * allowed:.2f} mm is physical: start from another keyframe or pose, move them apart, or, if "
-                    "they are parts of one thing, exclude the pair of bodies.",
-                    cause="model",
-                )
+        geoms, depth = data.contact.geom.reshape(-1, 2), -data.contact.dist
+        allowed = np.minimum(
+            DEEPEST_START, DEEPEST_START_SHARE * 2 * self._half_extents[geoms].min(axis=1, initial=np.inf)
+        )
+        for i in np.flatnonzero((depth > allowed) & (geoms >= 0).all(axis=1)):
+            a, b = (geom_label(self.model, int(g)) for g in geoms[i])
+            raise Refusal(
+                "initial_state",
+                f"The start state pushes {a} {1e3 * depth[i]:.2f} mm into {b}; at most {1e3 * allowed[i]:.2f} mm is "
+                "physical: start from another keyframe or pose, move them apart, or, if they are parts of one thing, "
+                "exclude the pair of bodies.",
+                cause="model",
+            )
+
+    @cached_property
+    def _half_extents(self) -> Floats:
+        """(ngeom,) m."""
+        return np.array([half_extent(self.model, geom) for geom in range(self.model.ngeom)])
+
+    @cached_property
+    def _starting(self) -> "_Desk":
+        return _Desk(self.model)
+
+    @cached_property
+    def _desk(self) -> "_Desk":
+        return _Desk(self.roomy)  # contacts that do not fit the memory would not be seen
+
+
+class _Desk(threading.local):
+    """Data to look at states with, one for each thread: making them anew takes longer than looking."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self.data = mujoco.MjData(model)
 
 
 def build_scene(source: mujoco.MjSpec, spec: Spec, *, keyframe: str | int | None = None) -> Scene:

@@ -124,16 +124,28 @@ class Task:
         if self.precondition:
             self._begins.check(state)
 
+    def check_starts(self, states: Floats) -> None:
+        """Refuses n starts (n, nstate) if check_start refuses one of them; much faster than one by one."""
+        for state in states:
+            self.scene.check_start(state)
+        if self.precondition:
+            for fault in self._begins.faults(states):
+                if fault is not None:
+                    raise fault
+
     @property
     def prompt(self) -> str:
         """What a model is asked, for the start of seed 0: the instruction, the scene, the formats, an example."""
         return self.card(0)
 
-    def card(self, seed: int = 0, format: str | ActionSpec | None = None) -> str:
-        """The prompt for the start of a seed; with a `format`, a contract or its name, it asks for that one only."""
+    def card(self, seed: int = 0, format: str | ActionSpec | None = None, *, state: Floats | None = None) -> str:
+        """The prompt for the start of a seed, or for a state (nstate,).
+
+        With a `format`, a contract or its name, it asks for that one only.
+        """
         if isinstance(format, str):
             format, _ = contract_of(format, None, self.contracts, self.name)
-        here = self.scene.data(self.start(seed))
+        here = self.scene.data(self.start(seed) if state is None else state)
         arms = self.every_arm
         if self.base is not None:
             arms = {name: standing(arm, pose_of(here, self.base)) for name, arm in arms.items()}

@@ -18,13 +18,13 @@ from worldverify.reasons import fail_reason, quantity
 from worldverify.refusal import Refusal
 from worldverify.registry import load
 from worldverify.request import digest_of, task_identity
-from worldverify.rewards import reward_of
 from worldverify.rollouts.check import PREFIX, Check, closest, first_broken
 from worldverify.rollouts.motion import energy, penetration, support, teleport
 from worldverify.rollouts.residual import FLOOR, LANES, Stepper, effort_residual, step_residual
 from worldverify.rollouts.scan import SIGMAS, overlaps, scan
 from worldverify.rollouts.signals import Finding, judge_signals
 from worldverify.rollouts.states import Every, Noise, Prediction, admit_prediction, angular, from_positions, moves
+from worldverify.scoring import reward_of
 from worldverify.task import Task
 from worldverify.verdict import Margin, Status, Verdict, Violation
 from worldverify.version import VERSION
