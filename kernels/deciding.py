@@ -88,10 +88,11 @@ def _decisions(question: Question, relative: Array, last: Array, never: int) -> 
     satisfied: dict[int, Array] = {}
     violated: dict[int, Array] = {}
     for end, which in _by_end(question.ends).items():
-        one = decision(tuple(question.formulas[c] for c in which), _padded(relative, end), last)
+        seen = _padded(relative, end)
+        one = decision(tuple(question.formulas[c] for c in which), seen, last)
         for i, c in enumerate(which):
-            satisfied[c] = xp.where(one.satisfied[:, i] > end, never, one.satisfied[:, i])
-            violated[c] = xp.where(one.violated[:, i] > end, never, one.violated[:, i])
+            satisfied[c] = xp.where(one.satisfied[:, i] >= seen.shape[-1], never, one.satisfied[:, i])
+            violated[c] = xp.where(one.violated[:, i] >= seen.shape[-1], never, one.violated[:, i])
     columns = range(len(question.formulas))
     return xp.stack([satisfied[c] for c in columns], axis=-1), xp.stack([violated[c] for c in columns], axis=-1)
 
@@ -114,12 +115,11 @@ def _by_end(ends: Sequence[int]) -> dict[int, list[int]]:
 
 
 def _padded(relative: Array, end: int) -> Array:
-    """(A, B, end+1): what lies beyond the evidence is NaN, and never looked at."""
-    missing = end + 1 - relative.shape[-1]
-    if missing <= 0:
+    """(A, B, end+1 or less): one sample beyond the evidence, which is NaN and never looked at, stands for all."""
+    if end < relative.shape[-1]:
         return relative[..., : end + 1]
     xp = relative.__array_namespace__()
-    beyond = xp.full((*relative.shape[:2], missing), float("nan"), dtype=relative.dtype)
+    beyond = xp.full((*relative.shape[:2], 1), float("nan"), dtype=relative.dtype)
     return xp.concat([relative, beyond], axis=-1)
 
 

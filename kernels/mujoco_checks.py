@@ -30,9 +30,10 @@ DERIVED_FIELDS = (
     "qfrc_constraint",
     "solver_niter",
     "geom_xpos",
+    "xquat",
     "cvel",
 )
-_TRANSITION = ("qpos", "qvel", "geom_xpos", "cvel", "qfrc_constraint")
+_TRANSITION = ("qpos", "qvel", "geom_xpos", "xquat", "cvel", "qfrc_constraint")
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
@@ -57,6 +58,7 @@ class Checks:
         self._fixed = np.zeros((nlane, mujoco.mj_stateSize(model, int(FIXED))))
         nv, centres, spins = (model.nv,), (model.ngeom, 3), (model.nbody, 6)
         shapes = {"qpos": (model.nq,), "qvel": nv, "geom_xpos": centres, "cvel": spins, "qfrc_constraint": nv}
+        shapes["xquat"] = (model.nbody, 4)
         self._last = {name: np.zeros((nlane, *shape)) for name, shape in shapes.items()}
         self._seen = np.zeros(nlane, dtype=bool)
         self._energy, self._energy_share = limits.energy, limits.energy_share
@@ -133,9 +135,12 @@ class Checks:
             rows, ks = self._tunnel.suspects(moved, spin).T
             if not len(rows):
                 return fault
-            start = np.where((ks == 0)[:, None, None], self._last["geom_xpos"][lanes[rows]], centre[rows, ks - 1])
+            start, quat = (
+                np.where((ks == 0)[:, None, None], self._last[name][lanes[rows]], record[name][rows, ks - 1])
+                for name in ("geom_xpos", "xquat")
+            )
             angular = record["cvel"][rows, ks, :, :3]
-            paths = self._tunnel.near(start, centre[rows, ks], moved[rows, ks], spin[rows, ks], angular)
+            paths = self._tunnel.near(start, quat, centre[rows, ks], moved[rows, ks], spin[rows, ks], angular)
         for i in np.flatnonzero((~(paths <= 0)).any(axis=1)):
             row, k, lane = rows[i], ks[i], lanes[rows[i]]
             if fault[row, k] or (k == 0 and not self._seen[lane]):

@@ -14,6 +14,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.kernels.rotation import to_matrix
+from worldverify.kernels.separation import separation, shapes_of
 from worldverify.kernels.sweep import gaps_of, half_extent, leaps, ordered, pair_sweeps, relative_sweep, sweep_table
 
 Floats = NDArray[np.float64]
@@ -37,7 +39,7 @@ class TunnelCheck:
         model = copy.copy(model)  # ours: its timestep changes when a suspect is decided
         self._model = model
         self._fine, self._end = mujoco.MjData(model), mujoco.MjData(model)
-        self._table = sweep_table(model)
+        self._table, self._shapes = sweep_table(model), shapes_of(model)
         self._half = np.array([half_extent(model, g) for g in range(model.ngeom)])
         self._pairs = [ordered(int(a), int(b)) for a, b in self._table.pairs]
         # Those with a height field: MuJoCo knows no distance to it, nor from which side it is touched.
@@ -83,12 +85,13 @@ class TunnelCheck:
                 return np.empty((0, 2), dtype=np.int64)
             return np.argwhere(leaps(table, step, moved, spin))
 
-    def near(self, centre: Floats, after: Floats, moved: Floats, spin: Floats, angular: Floats) -> Floats:
+    def near(self, centre: Floats, quat: Floats, after: Floats, moved: Floats, spin: Floats, angular: Floats) -> Floats:
         """(M, P) m: the sweep of pairs in M transitions; 0 where they stay apart or could not miss each other.
 
-        centre (M, ngeom, 3) before the transitions, after (M, ngeom, 3); moved (M, ngeom) and spin (M, nbody) squared,
-        as in `suspects`; angular (M, nbody, 3) rad/s, of the poses after, which is what brought them there. The same
-        as `kernels.sweep.paths`, and also 0 where an observer who turns with one of the two sees no sweep.
+        centre (M, ngeom, 3) and quat (M, nbody, 4) before the transitions, after (M, ngeom, 3); moved (M, ngeom) and
+        spin (M, nbody) squared, as in `suspects`; angular (M, nbody, 3) rad/s, of the poses after, which is what
+        brought them there. The same as `kernels.sweep.paths`, and also 0 where an observer who turns with one of the
+        two sees no sweep, or a plane between them is farther away.
         """
         table, timestep = self._table, self._model.opt.timestep
         with np.errstate(invalid="ignore", over="ignore"):
@@ -105,6 +108,10 @@ class TunnelCheck:
                 relative_sweep(timestep, apart, change, turn[1], turn[0], table.radius[first]),
             )
             some = ~(sweep <= table.half[pairs])
+            rows, pairs, first, second = (x[some] for x in (rows, pairs, first, second))
+            turns = to_matrix(np.stack([quat[rows, table.body[first]], quat[rows, table.body[second]]]))
+            ends = centre[rows, first], centre[rows, second]
+            some = ~(separation(self._shapes, (first, second), ends, turns) >= path[rows, pairs])
         found = np.zeros_like(path)
         found[rows[some], pairs[some]] = path[rows[some], pairs[some]]
         return found

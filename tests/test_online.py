@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from worldverify.kernels.deciding import Question, decide
 from worldverify.kernels.online import Online, supports
-from worldverify.kernels.robustness import Formula, interval
+from worldverify.kernels.robustness import Formula, decision, interval
 
 END = 24
 A0, A1, A2 = ("atom", 0), ("atom", 1), ("atom", 2)
@@ -118,3 +119,20 @@ def test_a_formula_that_looks_ahead_without_bound_below_its_root_is_refused() ->
     assert supports((("always", 0, None, ("until", 0, 3, A0, A2)),))
     with pytest.raises(ValueError, match="without bound"):
         Online((endless,), END, 2)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_cut_trace_is_decided_as_one_whose_rest_is_unknown(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    formulas = tuple(outer(generator) for _ in range(6))
+    margins = generator.normal(size=(3, 4, END + 1))
+    for known in (0, 3, END - 1, END):
+        last = np.full(4, known)
+        question = Question(formulas, (END,) * len(formulas), (True,) * len(formulas), full=True)
+        answers = decide(question, margins[:, :, : known + 1], np.zeros((4, known + 1), dtype=np.int32))
+        low, high = interval(formulas, margins, last)
+        np.testing.assert_array_equal(answers.low, low)
+        np.testing.assert_array_equal(answers.high, high)
+        whole = decision(formulas, margins, last)
+        np.testing.assert_array_equal(answers.breaks, whole.violated)
+        np.testing.assert_array_equal(answers.holds, whole.satisfied.max(axis=1))

@@ -125,6 +125,7 @@ def measure(
 
     `keep` is given what there is of the report after each task, so that a run that is stopped has not run for nothing.
     """
+    from worldverify.bench.environments import environment_lines, measure_environments
     from worldverify.bench.facts import machine
     from worldverify.bench.starts import measure_starts
     from worldverify.bench.sweep import measure_task
@@ -155,6 +156,13 @@ def measure(
             tell(line)
     for sentence in said:
         tell(sentence)
+    if there:
+        left = seconds - (time.perf_counter() - began)
+        device = "gpu" if here["gpu"] else "cpu"
+        report["environments"], missing = measure_environments(there[0], wanted.engines, seconds=left, device=device)
+        report["skipped"] += missing
+        for line in [*environment_lines(report["environments"]), *missing]:
+            tell(line)
     report["took_s"] = time.perf_counter() - began
     tell(f"\nMeasured in {report['took_s']:.0f} s.")
     return report
