@@ -11,7 +11,8 @@ from worldverify.action import CAMERA, TIMED, ActionSpec, Range, contract
 from worldverify.compile import LARGEST, compile_for, control_names
 from worldverify.declared import contract_of
 from worldverify.encode import encode
-from worldverify.envs.follower import Follower, Rows, limits_of
+from worldverify.envs.follower import Follower, follower_of
+from worldverify.envs.rows import Rows, limits_of
 from worldverify.motion import Motion, begin_of, motion_of
 from worldverify.nearest import did_you_mean
 from worldverify.plan import Plan, admit
@@ -23,7 +24,15 @@ from worldverify.task import Task
 Floats = NDArray[np.float64]
 
 SPEEDS = (0.6, 3.2)  # m/s and rad/s, the most that ee_delta asks of a tool along or about one axis
-UNFIT = ("wrong_robot", "wrong_width", "unknown_format", "wrong_rate", "no_camera", "bad_contract", "missing_statistics")
+UNFIT = (
+    "wrong_robot",
+    "wrong_width",
+    "unknown_format",
+    "wrong_rate",
+    "no_camera",
+    "bad_contract",
+    "missing_statistics",
+)
 
 
 class Actions:
@@ -57,8 +66,8 @@ class Actions:
 
     @property
     def steps(self) -> int:
-        """Actions to the horizon."""
-        return self._rows.steps
+        """Actions to the horizon, or as many as a plan of the contract may hold."""
+        return min(self._rows.steps, self.contract.horizon)
 
     @property
     def direct(self) -> bool:
@@ -76,6 +85,22 @@ class Actions:
         """A whole plan (T, width), in the units of the format."""
         shape = (self.steps, self.width)
         return Box(np.broadcast_to(self.low, shape), np.broadcast_to(self.high, shape), dtype=np.float64)
+
+    def read(self, action: Any, lanes: int | None = None) -> Floats:
+        """An action (width,), or one in each of some lanes (lanes, width). Raises ValueError for anything else."""
+        wanted = (self.width,) if lanes is None else (lanes, self.width)
+        try:
+            given = np.asarray(action)
+            got = f"shape {given.shape}" if given.dtype.kind in "fiu" else f"an array of {given.dtype}"
+        except ValueError:  # rows of different lengths
+            given, got = np.zeros(0), type(action).__name__
+        if given.shape == wanted and given.dtype.kind in "fiu":
+            return given.astype(np.float64)
+        name, columns = self._task.name, ", ".join(self.contract.columns)
+        has = f"An action of {name} has {self.width} numbers ({columns})"
+        if lanes is not None:
+            has = f"The actions of {lanes} lanes of {name} have shape {wanted}"
+        raise ValueError(f"{has}; got {got}.")
 
     def plan(self, rows: Floats) -> Plan:
         """The plan of rows (T, width) in the units of the format."""
@@ -102,7 +127,7 @@ class Actions:
 
     def follower(self, lanes: int) -> Follower:
         """What turns actions of episodes in L lanes into controls, one by one."""
-        return self._rows.follower(lanes)
+        return follower_of(self._rows, lanes)
 
     def to_units(self, rows: NDArray[Any]) -> Floats:
         """Normalised rows (..., width) in the units of the format; what is outside [-1, 1] stays outside the range."""
@@ -137,7 +162,7 @@ class Actions:
         elif task.arm is None or task.base is not None:
             raise Refusal(
                 "unknown_format",
-                f"What {admitted.format} says cannot be written as {spec.name} in {task.name}: give rows of {spec.name}.",
+                f"What {admitted.format} says cannot be written as {spec.name} in {task.name}: give rows of that.",
             )
         else:
             motion = _held(motion_of(task, admitted, state, rate_hz=self._rows.rate), self.steps)
@@ -165,9 +190,7 @@ class Actions:
 def _held(motion: Motion, steps: int) -> Motion:
     """A motion of at most `steps` steps, at rest after its end until it has as many."""
     last = np.minimum(np.arange(steps), len(motion.q) - 1)
-    return Motion(
-        motion.rate_hz, motion.q[last], motion.position[last], motion.orientation[last], motion.opening[last]
-    )
+    return Motion(motion.rate_hz, motion.q[last], motion.position[last], motion.orientation[last], motion.opening[last])
 
 
 def ee_delta(rate_hz: float, *, gripper: bool = True) -> ActionSpec:
@@ -269,6 +292,11 @@ def _check_rate(rows: Rows) -> None:
             f"{name} has {rows.rate:g} actions a second and {task.name} {task.rate:g} control periods, so that one "
             f"action lasts {periods:.3g} of them; for whole ones give a contract of another rate: "
             f"worldverify.presets.preset({name!r}, rate_hz={task.rate:g})."
+        )
+    if rows.steps > rows.contract.horizon:
+        raise ValueError(
+            f"A plan of {name} holds at most {rows.contract.horizon} actions, and an episode of {task.name} has "
+            f"{rows.steps}: give a contract with a longer horizon."
         )
     if task.steps % rows.periods:
         raise ValueError(

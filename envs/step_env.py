@@ -86,7 +86,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         are not to blame.
         """
         self._running()
-        turn = self._play.act(_LANE, self._row(action)[None])
+        turn = self._play.act(_LANE, self._play.actions.read(action)[None])
         info = only(turn.infos)
         if not info["valid"]:
             raise no_reward(self.task.name, info["cause"], info["reason"])
@@ -175,16 +175,6 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         self._begun()
         if self._play.ended[0]:
             raise ResetNeeded("The episode has ended: call reset() to begin another one.")
-
-    def _row(self, action: Any) -> Floats:
-        row = np.array(action, dtype=np.float64)
-        if row.shape != (self._play.actions.width,):
-            columns = ", ".join(self._play.actions.contract.columns)
-            raise ValueError(
-                f"An action of {self.task.name} has {self._play.actions.width} numbers ({columns}); "
-                f"got shape {row.shape}."
-            )
-        return row
 
     def _observation(self) -> Any:
         play = self._play

@@ -124,13 +124,7 @@ class TaskVectorEnv(LaneVectorEnv):
         return self._play.infos(lanes)
 
     def _act(self, lanes: Ints, actions: Any) -> Turn:
-        rows = np.array(actions, dtype=np.float64)
-        width = self._play.actions.width
-        if rows.shape != (self.num_envs, width):
-            raise ValueError(
-                f"The actions of {self.num_envs} lanes of {self.task.name} have shape ({self.num_envs}, {width}); "
-                f"got {rows.shape}."
-            )
+        rows = self._play.actions.read(actions, self.num_envs)
         turn = self._play.act(lanes, rows[lanes])
         self._acted[lanes] += 1
         late = (self._acted[lanes] >= self._limit) & ~turn.terminated

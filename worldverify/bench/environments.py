@@ -22,7 +22,7 @@ def measure_environments(
     for name in engines:
         began = time.perf_counter()
         if name != "mujoco" and device == "cpu" and seconds < COMPILES_S:
-            skipped.append(f"Environment steps, {name}: not measured, for it may compile for minutes. Allow --budget-s.")
+            skipped.append(f"Environment steps, {name}: not measured: compiling may take minutes (--budget-s).")
             continue
         try:
             rows.append(_measure(task, name, "cpu" if name == "mujoco" else device, max(1.0, SHARE * seconds)))
