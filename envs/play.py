@@ -10,10 +10,12 @@ from worldverify.action import ActionSpec
 from worldverify.compile import compile_for
 from worldverify.contracts import ctrl
 from worldverify.envs.actions import Actions
-from worldverify.envs.face import OPEN, Answer, answer_from, heard
+from worldverify.envs.face import Answer, answer_from, heard
+from worldverify.envs.lane_infos import lane_infos
 from worldverify.envs.lane_vector import Infos, Turn
 from worldverify.envs.lanes import Lanes
 from worldverify.kernels.mujoco_cpu import MujocoEngine
+from worldverify.kernels.potential import finite, potential
 from worldverify.local import LocalVerifier, candidates
 from worldverify.plan import Malformed, Plan
 from worldverify.refusal import Refusal
@@ -27,8 +29,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _NONE: Mapping[int, Answer] = {}
-
-FARTHEST = 1e6  # margin scales: what lies beyond the horizon is as bad as that
 
 
 class Play:
@@ -73,7 +73,7 @@ class Play:
         self._count[lanes] = 0
         self.begun[lanes], self.ended[lanes] = True, False
         self._follower.load(lanes, states)
-        self.standing[lanes] = _finite(self._lanes.begin(lanes, states))
+        self.standing[lanes] = finite(self._lanes.begin(lanes, states))
         self._first[lanes] = self._potential[lanes] = self._worth(self.standing[lanes])
 
     def act(self, lanes: Ints, actions: Floats) -> Turn:
@@ -91,7 +91,7 @@ class Play:
         going = lanes[fit]
         if len(going):
             seen = self._lanes.advance(going, controls[fit])
-            self.standing[going] = _finite(seen.standing)
+            self.standing[going] = finite(seen.standing)
             over = going[seen.over]
             if len(over):
                 answers.update(self._answers(over))
@@ -164,35 +164,9 @@ class Play:
         self._verifier.close()
 
     def infos(self, lanes: Ints, answers: Mapping[int, Answer] = _NONE) -> Infos:
-        """The same keys at every step. A margin [SI unit of its deciding term] counts where its mask is True.
-
-        `standing` are the margins in scales if the world stood still from now on.
-        """
-        names, n = self.task.scene.bound.names, len(lanes)
-        infos: Infos = {
-            "instruction": _texts(n, self.task.instruction),
-            "is_success": np.zeros(n, dtype=bool),
-            "success": np.zeros(n, dtype=bool),
-            "valid": np.ones(n, dtype=bool),
-            **{key: _texts(n, getattr(OPEN, key)) for key in ("status", "cause", "code", "reason")},
-            "margins": {name: np.zeros(n) for name in names},
-            "margins_mask": {name: np.zeros(n, dtype=bool) for name in names},
-            "standing": {name: self.standing[lanes, c] for c, name in enumerate(names)},
-        }
-        if not answers:
-            return infos
-        for row, lane in enumerate(lanes.tolist()):
-            answer = answers.get(lane)
-            if answer is None:
-                continue
-            infos["is_success"][row] = infos["success"][row] = answer.status == "PASS"
-            infos["valid"][row] = answer.valid
-            for key in ("status", "cause", "code", "reason"):
-                infos[key][row] = getattr(answer, key)
-            for name, margin in answer.margins.items():
-                if margin.value is not None:
-                    infos["margins"][name][row], infos["margins_mask"][name][row] = margin.value, True
-        return infos
+        """What is to be said of lanes (n,), of which `answers`, by lane, are over."""
+        rows = {row: answers[lane] for row, lane in enumerate(lanes.tolist()) if lane in answers}
+        return lane_infos(self.task, self.standing[lanes], rows)
 
     def _judged(self, lane: int) -> Verdict:
         """The verdict of the actions so far, with the last one held to the horizon."""
@@ -229,28 +203,7 @@ class Play:
         following = made.controls[len(before) * self.actions.periods :]
         return Plan(None, "ctrl", self.task.rate, following, contract=ctrl(following.shape[1], self.task.rate))
 
-    def _worth(self, margins: Floats) -> Floats:
-        """(n,) the potential, from margins in scales (n, C): at most half of the range of rewards."""
-        merit = _merit(margins)
-        total = np.zeros(len(merit))
-        for c in range(merit.shape[1]):  # one by one, so that the bits do not depend on the number of lanes
-            total += merit[:, c]
-        worth: Floats = 0.5 * (PASS_REWARD - self.task.reward_min) * total / merit.shape[1]
+    def _worth(self, standing: Floats) -> Floats:
+        """(n,) the potential, from margins in scales (n, C)."""
+        worth: Floats = potential(standing, PASS_REWARD - self.task.reward_min)
         return worth
-
-
-def _texts(n: int, text: str) -> NDArray[Any]:
-    return np.full(n, text, dtype=object)
-
-
-def _finite(margins: Floats) -> Floats:
-    finite: Floats = np.clip(np.nan_to_num(margins, nan=-FARTHEST), -FARTHEST, FARTHEST)
-    return finite
-
-
-def _merit(margins: Floats) -> Floats:
-    """0 to 1, from margins in scales: 1/2 where a requirement is just met, 1 with one scale to spare.
-
-    Below zero it falls with the logarithm, so that a goal far away still pulls.
-    """
-    return 0.5 / (1.0 + np.log1p(np.maximum(-margins, 0.0))) + 0.5 * np.clip(margins, 0.0, 1.0)
