@@ -1,8 +1,8 @@
 """MJX in float32, on a GPU or on the CPU devices of JAX and Warp: an Engine, and a whole judgement on the device."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from worldverify.kernels.measure import Expression, measure
 from worldverify.kernels.mjx_model import prepared, put, versions
 from worldverify.kernels.mjx_program import Looked, StepLoop, Watch
 from worldverify.kernels.mjx_room import Room, usual_room
+from worldverify.kernels.mjx_settings import settings
 from worldverify.kernels.trust import Limits
 
 Floats = NDArray[np.float64]
@@ -223,20 +224,8 @@ class MjxEngine:
 
         return program
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """JAX as this engine needs it, whatever the process has chosen: float32 without TF32, dtypes never mixed.
-
-        MJX's own JAX code mixes them.
-        """
-        promotion = "strict" if self._impl == "warp" else "standard"
-        with (
-            jax.enable_x64(False),
-            jax.default_matmul_precision("highest"),
-            jax.numpy_dtype_promotion(promotion),
-            jax.default_device(self._device),
-        ):
-            yield
+    def _settings(self) -> AbstractContextManager[None]:
+        return settings(self._impl, self._device)
 
 
 def _bucket(n: int) -> int:
