@@ -1,6 +1,7 @@
 """Scenes of a user's own: MJCF and URDF from files, what is missing, where they start, and tasks named by file."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,10 @@ def test_a_missing_part_of_a_package_is_named(tmp_path: Path) -> None:
     [
         ("arm.urdf.xacro", "<robot/>", "xacro robot.urdf.xacro > robot.urdf"),
         ("scene.mjb", "x", "neither MJCF nor URDF"),
+        ("scene.XML", "<mujoco/>", "rename it so that it ends in .xml (MJCF) or .urdf"),
+        ("scene.xml", "", "begins with no XML element, not with <mujoco> or <robot>"),
+        ("scene.xml", "not found", "begins with no XML element"),
+        ("arm.urdf", "<!-- <robot/> --><sdf/>", "begins with an element <sdf>"),
         ("scene.xml", "<mujoco><worldbody></mujoco>", "MuJoCo cannot read scene.xml"),
         ("scene.xml", '<mujoco><include file="rest.xml"/></mujoco>', "rest.xml"),
         ("scene.xml", "<mujoco/>", "it has no hinge or slide either"),
@@ -150,9 +155,20 @@ def test_a_file_that_is_no_scene_is_refused_in_a_sentence(name: str, text: str, 
     assert sentence in said(lambda: read_scene(tmp_path / name))
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "scene.xml").write_bytes(b"\xff\xfe\x00")
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", "<robot name='é'/>".encode("latin-1"), "<a/>".encode("utf-16")])
+def test_a_file_that_is_not_text_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "scene.xml").write_bytes(content)
     assert "XML in UTF-8" in said(lambda: read_scene(tmp_path / "scene.xml"))
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "cart.xml").write_bytes(b"\xef\xbb\xbf" + CART.read_bytes())
+    assert read_scene(tmp_path / "cart.xml").label == "cart"
+
+
+@pytest.mark.parametrize("nothing", ["", "  \n"])
+def test_a_scene_of_no_words_is_refused(nothing: str) -> None:
+    assert "There is no scene" in said(lambda: read_scene(nothing), ValueError)
 
 
 def test_a_file_that_is_not_there_is_answered_with_the_nearest() -> None:
@@ -165,6 +181,140 @@ def test_a_folder_is_answered_with_a_model_in_it() -> None:
 
 def test_a_meshdir_that_is_no_folder_is_refused() -> None:
     assert "is no folder" in said(lambda: read_scene(GRIPPER, meshdir="nowhere"), FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    "folder", ["package://", "package://x/", "file:///nowhere/", "model://x/", "$(find x)/", "../"]
+)
+def test_a_mesh_that_is_nowhere_is_named_as_the_file_does(folder: str) -> None:
+    text = two_links('<limit effort="4"/>').replace("{mesh}", f'<mesh filename="{folder}a.stl"/>')
+    assert f"The mesh file '{folder}a.stl' of r was not found in" in said(lambda: read_scene(text))
+
+
+def test_a_mesh_is_found_by_the_address_of_its_file() -> None:
+    mesh = (ARM.parents[1] / "meshes" / "wedge.stl").as_uri()
+    text = two_links('<limit effort="4"/>').replace("{mesh}", f'<mesh filename="{mesh}"/>')
+    assert read_scene(text, servo=True).mjspec.compile().nmesh == 1
+
+
+def test_a_mesh_in_a_format_that_mujoco_does_not_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.dae").write_text("<COLLADA/>")
+    text = two_links('<limit effort="4"/>').replace("{mesh}", f'<mesh filename="{tmp_path / "a.dae"}"/>')
+    assert "convert it to .obj or .stl" in said(lambda: read_scene(text))
+
+
+# URDFs with faults
+
+HAND = """
+  <link name="hand"><inertial>
+    <mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/>
+  </inertial></link>
+  <joint name="finger" type="revolute">
+    <parent link="arm"/><child link="hand"/><limit effort="4" lower="-1" upper="1"/>{more}
+  </joint>
+"""
+
+
+def two_links(limit: str, type: str = "revolute", more: str = "") -> str:
+    """A URDF of a base and an arm on one joint, and what else stands in it."""
+    return f"""
+    <robot name="r">
+      <link name="base"/>
+      <link name="arm">
+        <inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>
+        <collision><geometry>{{mesh}}</geometry></collision>
+      </link>
+      <joint name="turn" type="{type}">
+        <parent link="base"/><child link="arm"/><axis xyz="0 1 0"/>{limit}
+      </joint>{more}
+    </robot>
+    """
+
+
+def servos(text: str) -> list[list[float]]:
+    """The ranges of the servos that a URDF gets."""
+    source = read_scene(text.replace("{mesh}", '<sphere radius="0.05"/>'), servo=True)
+    return [[round(float(x), 2) for x in one] for one in source.mjspec.compile().actuator_ctrlrange]
+
+
+@pytest.mark.parametrize(
+    ("limit", "type", "sentence"),
+    [
+        ("", "revolute", "'turn' of r has no effort limit"),
+        ('<limit lower="-1" upper="1"/>', "revolute", "'turn' of r has no effort limit"),
+        ('<limit effort="0" lower="-1" upper="1"/>', "revolute", "'turn' of r has no effort limit"),
+        ('<limit effort="-4"/>', "revolute", "The effort limit of joint 'turn' of the model is -4"),
+        ('<limit effort="nan"/>', "revolute", "is nan: give what its motor has"),
+        ('<limit effort="inf"/>', "revolute", "is inf: give what its motor has"),
+        ('<limit effort="strong"/>', "revolute", "bad format in attribute 'effort'"),
+        ('<limit effort="4" lower="1" upper="-1"/>', "revolute", "goes from 1 (lower) to -1 (upper)"),
+        ('<limit effort="4" lower="1" upper="1"/>', "prismatic", "a joint that stands still is fixed"),
+        ('<limit effort="4" lower="nan" upper="1"/>', "revolute", "goes from nan (lower) to 1 (upper)"),
+        ('<limit effort="4" lower="-inf" upper="inf"/>', "revolute", "one that turns without end is continuous"),
+        ('<limit effort="4"/>', "screw", "the type 'screw', which a URDF does not know. Known: revolute,"),
+        ('<limit effort="4"/>', "Revolute", "Did you mean 'revolute'?"),
+        ('<limit effort="4"/>', "fixed", "it has no hinge or slide either"),
+    ],
+)
+def test_a_joint_that_cannot_be_driven_is_refused(limit: str, type: str, sentence: str) -> None:
+    assert sentence in said(lambda: servos(two_links(limit, type)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "type", "span"),
+    [
+        ('<limit effort="4" velocity="2" lower="-1" upper="0.5"/>', "revolute", [-1, 0.5]),
+        ('<limit effort="4" lower="-1" upper="0.5"/>', "prismatic", [-1, 0.5]),
+        ('<limit effort="4" upper="0.5"/>', "revolute", [0, 0.5]),
+        ('<limit effort="4" velocity="-1" lower="1" upper="-1"/>', "continuous", [-3.14, 3.14]),
+        ('<limit effort="4" velocity="nan"/>', "revolute", [-3.14, 3.14]),
+    ],
+)
+def test_a_servo_goes_as_far_as_the_limits_of_its_joint(limit: str, type: str, span: list[float]) -> None:
+    assert servos(two_links(limit, type)) == [span]
+
+
+def test_a_joint_that_mimics_another_gets_no_servo() -> None:
+    text = two_links('<limit effort="4" lower="-2" upper="2"/>', more=HAND.format(more='<mimic joint="turn"/>'))
+    assert servos(text) == [[-2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("mimic", "sentence"),
+    [
+        ('joint="trun"', "'finger' of the model mimics 'trun', which is no other joint. Did you mean 'turn'?"),
+        ('joint="finger"', "mimics 'finger', which is no other joint"),
+        ('joint="turn" multiplier="nan"', "The multiplier with which joint 'finger' of the model mimics 'turn' is not"),
+    ],
+)
+def test_a_joint_that_mimics_nothing_is_refused(mimic: str, sentence: str) -> None:
+    text = two_links('<limit effort="4"/>', more=HAND.format(more=f"<mimic {mimic}/>"))
+    assert sentence in said(lambda: servos(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            'child link="arm"',
+            'child link="amr"',
+            "The child of joint 'turn' of the model is 'amr', which is no link. Did",
+        ),
+        (
+            '<parent link="base"/>',
+            "",
+            "The parent of joint 'turn' of the model is '', which is no link. Known: base, arm.",
+        ),
+        ('<link name="base"/>', '<link name="base"/><link name="base"/>', "the model has 2 links 'base'"),
+        ('parent link="base"', 'parent link="arm"', "lead from 'arm' back to it"),
+        ('<link name="base"/>', '<xacro:arm name="base"/>', "holds xacro:arm: expand it first"),
+        ('<mass value="1"/>', '<mass value="0"/>', "mass and inertia of moving bodies must be larger"),
+    ],
+)
+def test_links_that_make_no_robot_are_refused(old: str, new: str, sentence: str) -> None:
+    options: dict[str, Any] = {"spec": "any: always(pos(arm).z < 1 m)", "horizon": 1.0, "rate": 20.0, "servo": True}
+    text = two_links('<limit effort="4"/>').replace(old, new).replace("{mesh}", '<sphere radius="0.05"/>')
+    assert sentence in said(lambda: wv.Task.from_mjcf(text, **options))
 
 
 # Where a scene starts
@@ -203,8 +353,16 @@ def test_an_unknown_joint_of_a_pose_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'elbow'?" in said(lambda: arm(pose={"elbov": 1.0}))
 
 
-def test_an_unknown_keyframe_is_answered_with_the_nearest() -> None:
-    assert "Did you mean 'hanging'?" in said(lambda: pendulum(keyframe="hangin"))
+@pytest.mark.parametrize("more", [{}, {"pose": {"swing": 0.1}}])
+def test_an_unknown_keyframe_is_answered_with_the_nearest(more: dict[str, Any]) -> None:
+    assert "Did you mean 'hanging'?" in said(lambda: pendulum(keyframe="hangin", **more))
+    for keyframe in (-1, 1, 0.0, "", math.nan):
+        assert f"No keyframe {keyframe!r}" in said(lambda keyframe=keyframe: pendulum(keyframe=keyframe, **more))
+
+
+@pytest.mark.parametrize("angle", [math.nan, math.inf, "0.1", None, True, [0.1]])
+def test_a_pose_that_is_no_number_is_refused(angle: object) -> None:
+    assert "The pose of joint 'swing' of pendulum is" in said(lambda: pendulum(pose={"swing": angle}))
 
 
 def test_a_scene_without_keyframes_starts_in_its_default_pose() -> None:
@@ -231,6 +389,11 @@ def test_bodies_that_are_excluded_do_not_collide() -> None:
 
 def test_an_excluded_body_that_is_not_there_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'puck'?" in said(lambda: read_scene(CART, exclude=[("cart", "pucc")]))
+
+
+@pytest.mark.parametrize("pairs", [("cart", "puck"), [("cart",)], [("cart", "puck", "wall")]])
+def test_what_is_excluded_are_pairs(pairs: Any) -> None:
+    assert "exclude has pairs of bodies" in said(lambda: read_scene(CART, exclude=pairs), ValueError)
 
 
 # What does not fit

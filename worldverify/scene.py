@@ -255,7 +255,7 @@ def _keyframe(model: mujoco.MjModel, keyframe: str | int | None) -> int:
         return -1
     listed = [str(mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_KEY, i) or i) for i in range(model.nkey)]
     index = listed.index(keyframe) if keyframe in listed else keyframe
-    if isinstance(index, int) and 0 <= index < model.nkey:
+    if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < model.nkey:
         return index
     hint = did_you_mean(keyframe, listed) if listed else "It has none: leave keyframe out."
     raise Refusal("bad_model", f"No keyframe {keyframe!r} in the model. {hint}", cause="model")

@@ -3,9 +3,9 @@
 import copy
 import difflib
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.nearest import did_you_mean
-from worldverify.refusal import Refusal
+from worldverify.scene_limits import check_files, check_numbers, refused
+from worldverify.scene_text import check_text, read_text, tags
+from worldverify.urdf import check_urdf
 
 INTEGRATORS = {
     "euler": mujoco.mjtIntegrator.mjINT_EULER,
@@ -26,7 +28,11 @@ POSE = "pose"  # the keyframe that holds a given pose
 SERVO_ERROR = 0.05  # rad or m of the joint's own position error at which a servo gives all the effort of the joint
 
 _SINGLE = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-_PACKAGE = "package://"
+_ROOTS = ("mujoco", "robot")
+_SUFFIXES = (".xml", ".urdf")
+_MESHES = (".obj", ".stl", ".msh")
+_KNOWN = (*_SUFFIXES, *_MESHES, ".png", ".ktx", ".skn")
+_PACKAGE, _FILE = "package://", "file://"
 _OTHERS = {
     ".xacro": "expand it first: xacro robot.urdf.xacro > robot.urdf",
     ".sdf": "convert it to MJCF or URDF",
@@ -66,6 +72,7 @@ def read_scene(
     Raises Refusal (a ValueError) if the scene cannot be read, OSError if the file cannot be.
     """
     mjspec, label, urdf = _parsed(source)
+    check_numbers(mjspec, label)
     _find_assets(mjspec, label, None if meshdir is None else Path(meshdir))
     if urdf:
         _keep_links(mjspec)
@@ -76,7 +83,7 @@ def read_scene(
     if servo:
         _add_servos(mjspec, label)
     if not mjspec.actuators:
-        raise _refused(f"{label} has no actuators, so a plan could not do anything: {_would_move(mjspec, urdf)}.")
+        raise refused(f"{label} has no actuators, so a plan could not do anything: {_would_move(mjspec, urdf)}.")
     _exclude(mjspec, label, exclude)
     if pose:
         keyframe = _add_pose(mjspec, label, keyframe, pose)
@@ -87,8 +94,11 @@ def _parsed(source: str | Path) -> tuple[mujoco.MjSpec, str, bool]:
     """(description, label, whether it is a URDF)."""
     text = str(source)
     if isinstance(source, str) and text.lstrip().startswith("<"):
+        urdf = _check_text(text, "the model")
         mjspec = _read(mujoco.MjSpec.from_string, text, "the model")
-        return mjspec, mjspec.modelname or "scene", _is_urdf(text)
+        return mjspec, mjspec.modelname or "scene", urdf
+    if not text.strip():
+        raise ValueError("There is no scene: give the path of an MJCF or URDF file, or its text.")
     path = Path(text)
     if path.is_dir():
         raise IsADirectoryError(f"{text!r} is a folder: name a model file in it{_listed(path)}.")
@@ -96,17 +106,23 @@ def _parsed(source: str | Path) -> tuple[mujoco.MjSpec, str, bool]:
         near = f" Did you mean {_near(path)[0]!r}?" if _near(path) else ""
         raise FileNotFoundError(f"No model file {text!r}: give the path of an MJCF or URDF file, or its text.{near}")
     if path.suffix.lower() in _OTHERS:
-        raise _refused(f"{path.name} is neither MJCF nor URDF: {_OTHERS[path.suffix.lower()]}.")
-    try:
-        words = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise _refused(f"{path.name} is not text: an MJCF or URDF file is XML in UTF-8.") from None
-    return _read(mujoco.MjSpec.from_file, text, path.name), path.stem, _is_urdf(words)
+        raise refused(f"{path.name} is neither MJCF nor URDF: {_OTHERS[path.suffix.lower()]}.")
+    if path.suffix not in _SUFFIXES:
+        raise refused(f"{path.name} is not named as a model: rename it so that it ends in .xml (MJCF) or .urdf.")
+    urdf = _check_text(read_text(path, path.name), path.name, path)
+    return _read(mujoco.MjSpec.from_file, text, path.name), path.stem, urdf
 
 
-def _is_urdf(text: str) -> bool:
-    """Whether the first element of an XML text is that of a URDF."""
-    return re.match(r"(?>[^<]|<!--.*?-->|<[?!].*?>)*+<robot\b", text, re.DOTALL) is not None
+def _check_text(text: str, label: str, path: Path | None = None) -> bool:
+    """Refuses what is neither MJCF nor URDF, or too much; whether it is a URDF."""
+    check_text(text, label, path)
+    root = next((name for _, name, _ in tags(text)), None)
+    if root not in _ROOTS:
+        found = "no XML element" if root is None else f"an element <{root}>"
+        raise refused(f"{label} is neither MJCF nor URDF: it begins with {found}, not with <mujoco> or <robot>.")
+    if root == "robot":
+        check_urdf(text, label)
+    return root == "robot"
 
 
 def _read(read: Any, source: str, label: str) -> mujoco.MjSpec:
@@ -115,7 +131,7 @@ def _read(read: Any, source: str, label: str) -> mujoco.MjSpec:
             return read(source)
     except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())
-        raise _refused(f"MuJoCo cannot read {label}: {reason}{'' if reason.endswith('.') else '.'}") from None
+        raise refused(f"MuJoCo cannot read {label}: {reason}{'' if reason.endswith('.') else '.'}") from None
 
 
 # Meshes and textures
@@ -152,25 +168,30 @@ def _find_assets(mjspec: mujoco.MjSpec, label: str, meshdir: Path | None) -> Non
     """Point every mesh and texture at a file that exists; the first that cannot be found is refused."""
     if meshdir is not None and not meshdir.is_dir():
         raise FileNotFoundError(f"meshdir {str(meshdir)!r} is no folder: name the one that holds the meshes.")
-    lost = []
+    lost, files = [], []
     for asset in _assets(mjspec):
         if not asset.file or asset.file in mjspec.assets:
             continue
         places = list(_places(mjspec, asset, meshdir))
-        if places[0].is_file() and not asset.file.startswith(_PACKAGE):
-            continue  # where MuJoCo looks by itself
         found = next((place for place in places if place.is_file()), None)
         if found is None:
+            if any(place.exists() and not place.is_dir() for place in places):  # a pipe would never end
+                raise refused(f"The {asset.kind} {asset.file!r} of {label} is no file with data: name one that is.")
             lost.append((asset, places))
-        else:
+            continue
+        if asset.kind == "mesh" and not asset.owner.content_type and found.suffix.lower() not in _MESHES:
+            raise refused(f"MuJoCo does not read the mesh file {asset.file!r} of {label}: convert it to .obj or .stl.")
+        files.append((asset.kind, found))
+        if found != places[0] or asset.file.startswith((_PACKAGE, _FILE)):  # not where MuJoCo looks by itself
             asset.replace(str(found.resolve()))
+    check_files(files, label)
     if lost and not _compiles(mjspec):  # what MuJoCo finds by itself, such as parts of other models, is not lost
         asset, places = lost[0]
         more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
         folders = list(dict.fromkeys(repr(str(place.parent)) for place in places))
         near = dict.fromkeys(name for place in places for name in _near(place))
         hint = f"Did you mean {next(iter(near))!r}?" if near else "Put it there, or give its folder as meshdir."
-        raise _refused(
+        raise refused(
             f"The {asset.kind} file {asset.file!r} of {label}{more} was not found in {' or '.join(folders)}. {hint}"
         )
 
@@ -186,7 +207,7 @@ def _places(mjspec: mujoco.MjSpec, asset: _Asset, meshdir: Path | None) -> Itera
         yield base / inside
         name = Path(inside)
     else:
-        name = Path(asset.file)
+        name = Path(asset.file.removeprefix(_FILE))
         yield base / asset.folder / name
         yield base / name
     if meshdir is not None:
@@ -210,7 +231,8 @@ def _near(path: Path) -> list[str]:
     if not path.parent.is_dir():
         return []
     there = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
-    same = [name for name in there if name.lower() == path.name.lower() or Path(name).stem == path.stem]
+    alike = [name for name in there if Path(name).stem == path.stem and Path(name).suffix.lower() in _KNOWN]
+    same = [name for name in there if name.lower() == path.name.lower()] or alike
     return same or difflib.get_close_matches(path.name, there, n=1, cutoff=0.7)
 
 
@@ -222,9 +244,11 @@ def _listed(folder: Path) -> str:
 def _exclude(mjspec: mujoco.MjSpec, label: str, pairs: Sequence[tuple[str, str]]) -> None:
     known = [body.name for body in mjspec.bodies if body.name]
     for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"exclude has pairs of bodies, such as [('hand', 'table')]; got {pair!r}.")
         for name in pair:
             if name not in known:
-                raise _refused(f"No body {name!r} in {label}, so it cannot be excluded. {did_you_mean(name, known)}")
+                raise refused(f"No body {name!r} in {label}, so it cannot be excluded. {did_you_mean(name, known)}")
         mjspec.add_exclude(bodyname1=pair[0], bodyname2=pair[1])
 
 
@@ -253,7 +277,7 @@ def _add_servos(mjspec: mujoco.MjSpec, label: str) -> None:
             continue
         effort = float(joint.actfrcrange[1])
         if not joint.name or not effort > 0:
-            raise _refused(
+            raise refused(
                 f"Joint {joint.name!r} of {label} has no effort limit, so nobody knows how strong its servo is: give "
                 'it <limit effort="..."> in a URDF, or actuatorfrcrange in an MJCF.'
             )
@@ -282,16 +306,19 @@ def _add_pose(mjspec: mujoco.MjSpec, label: str, keyframe: str | int | None, pos
         model = mjspec.copy().compile()
     data = mujoco.MjData(model)
     if keyframe is not None:
-        index = keyframe if isinstance(keyframe, int) else mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, keyframe)
-        if not 0 <= index < model.nkey:
-            raise _refused(f"No keyframe {keyframe!r} in {label}.")
+        listed = [model.key(i).name or str(i) for i in range(model.nkey)]
+        index = listed.index(keyframe) if keyframe in listed else keyframe
+        if not isinstance(index, int) or not 0 <= index < model.nkey:
+            raise refused(f"No keyframe {keyframe!r} in {label}. {did_you_mean(keyframe, listed)}")
         mujoco.mj_resetDataKeyframe(model, data, index)
     before = copy.copy(data)
     known = [j.name for j in mjspec.joints if j.type in _SINGLE and j.name]
     for name, value in pose.items():
         if name not in known:
-            raise _refused(f"No hinge or slide {name!r} in {label}, so it has no pose. {did_you_mean(name, known)}")
-        data.joint(name).qpos[0] = value
+            raise refused(f"No hinge or slide {name!r} in {label}, so it has no pose. {did_you_mean(name, known)}")
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise refused(f"The pose of joint {name!r} of {label} is {value!r}: give a number of rad or m.")
+        data.joint(name).qpos[0] = float(value)
     for i in range(model.nu):
         joint = int(model.actuator_trnid[i, 0])
         servo = model.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_JOINT and model.actuator_biasprm[i, 1] != 0
@@ -320,7 +347,3 @@ def _move_mocaps(model: Any, data: Any, before: Any) -> None:
         mujoco.mju_mulPose(pos, quat, data.xpos[other], data.xquat[other], pos.copy(), quat.copy())
         data.mocap_pos[model.body_mocapid[mocap]] = pos
         data.mocap_quat[model.body_mocapid[mocap]] = quat
-
-
-def _refused(sentence: str) -> Refusal:
-    return Refusal("bad_model", sentence, cause="model")

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,23 +63,23 @@ class Task:
 
     def __post_init__(self) -> None:
         h = self.timestep
-        for label, value in (("rate", self.rate), ("horizon", self.horizon)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"The {label} of {self.name} must be above zero; got {value}.")
+        _amount(self.rate, f"rate of {self.name}")
+        _amount(self.horizon, f"horizon of {self.name}")
         if not _whole(1 / (self.rate * h)):
-            below, above = (1 / (n * h) for n in (math.ceil(1 / (self.rate * h)), max(1, int(1 / (self.rate * h)))))
+            near = {max(1, n(1 / (self.rate * h))): None for n in (math.ceil, math.floor)}
             raise ValueError(
-                f"A rate of {self.rate:g} Hz does not fit the physics step of {h:g} s: use {below:g} or {above:g} Hz."
+                f"A rate of {self.rate:g} Hz does not fit the physics step of {h:g} s: "
+                f"use {' or '.join(f'{1 / (n * h):g}' for n in near)} Hz."
+            )
+        if self.horizon / h > MOST_SAMPLES + 0.5:
+            raise ValueError(
+                f"A horizon of {self.horizon:g} s has {self.horizon / h:g} physics steps of {h:g} s; at most "
+                f"{MOST_SAMPLES} are simulated: use a longer timestep or a shorter horizon."
             )
         if not _whole(self.horizon * self.rate):
             nearest = max(1, round(self.horizon * self.rate)) / self.rate
             raise ValueError(
                 f"A horizon of {self.horizon:g} s is not a whole number of control periods: use {nearest:g} s."
-            )
-        if self.samples > MOST_SAMPLES:
-            raise ValueError(
-                f"A horizon of {self.horizon:g} s has {self.samples} physics steps of {h:g} s; at most {MOST_SAMPLES} "
-                "are simulated: use a longer timestep or a shorter horizon."
             )
         if self.precondition:
             self._begins.check(self.scene.start())
@@ -199,6 +201,7 @@ class Task:
         """
         if actions != "ctrl":
             raise ValueError(f"from_mjcf reads actions='ctrl'; {actions!r} needs a robot description.")
+        rate, horizon = _amount(rate, "rate"), _amount(horizon, "horizon")
         read = read_scene(
             source,
             keyframe=keyframe,
@@ -230,6 +233,17 @@ class Task:
             reward_min=reward_min,
             source=read.label,
         )
+
+
+def _amount(value: object, what: str) -> float:
+    """A number above zero."""
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"The {what} must be a number above zero; got {value!r}.")
+    return number
 
 
 def _whole(x: float) -> bool:

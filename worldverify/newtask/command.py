@@ -32,7 +32,7 @@ def add_new_task(commands: Any) -> None:
     new.add_argument("scene", metavar="SCENE", help="an MJCF (.xml) or URDF file")
     new.add_argument("--out", metavar="FILE.py", help="the file to write (default: SCENE_task.py, here)")
     new.add_argument("--horizon", type=number(1, 1000), default=4.0, metavar="S", help="s of a plan (%(default)g)")
-    new.add_argument("--rate", type=number(0.1, 10000), metavar="HZ", help="actions a second (default: about 20)")
+    new.add_argument("--rate", type=number(0.1, 1000), metavar="HZ", help="actions a second (default: about 20)")
     new.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
