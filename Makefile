@@ -13,13 +13,13 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/made-for 2>/dev/null),$(CURDIR))
 endif
 
 .NOTPARALLEL: # pip and the tools share one folder
-.PHONY: demo test test-engines test-tasks test-tasks-on-warp test-peers check lint types format validity gpu clean
+.PHONY: demo test test-engines test-tasks test-tasks-on-warp test-peers test-integrations trainers check lint types format validity gpu clean
 
 demo: $(VENV)/ready-to-run
 	@$(VENV)/bin/worldverify demo
 
 test: $(VENV)/ready-to-test
-	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks and not tasks_on_warp and not peers" $(ARGS)
+	@$(PY) -P -m pytest -n auto --dist loadgroup -m "not engines and not tasks and not tasks_on_warp and not peers and not integrations" $(ARGS)
 
 # The conformance suite, the self-test and parity on MJX: minutes of compiling.
 test-engines: $(VENV)/ready-to-test
@@ -38,6 +38,15 @@ test-peers: $(VENV)/ready-to-test
 	@$(PIP) --no-build-isolation -e '.[peers]'
 	@$(PIP) --no-deps robosuite mujoco-warp
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m peers -rs $(ARGS)
+
+# TRL and veRL themselves, in a folder of their own: veRL needs another version of ANTLR than the tests' oracle.
+test-integrations:
+	@$(MAKE) VENV=.venv-trainers trainers
+
+trainers: $(VENV)/ready-to-run
+	@$(PY) -m pip --disable-pip-version-check -qq install --no-user -c constraints-trainers.txt \
+	  --no-build-isolation -e '.[trl,verl]' hypothesis matplotlib pytest
+	@$(PY) -P -m pytest -m integrations $(ARGS)
 
 check: lint types test
 
@@ -64,7 +73,7 @@ gpu: $(VENV)/ready-for-gpu
 	@$(PY) -m worldverify.bench.suite $(OUT)
 
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-cache build dist *.egg-info worldverify-report gpu-report
+	rm -rf $(VENV) .venv-trainers .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-cache build dist *.egg-info worldverify-report gpu-report
 
 # Debian and Ubuntu keep ensurepip in a package of its own, and their pip installs only into a given folder.
 $(VENV)/made-for:

@@ -133,13 +133,12 @@ def test_what_the_machine_lost_is_asked_once_more(monkeypatch: pytest.MonkeyPatc
     assert times == [2, 1]
 
 
-def test_a_trainer_is_told_reasons_and_the_share_that_passed() -> None:
+def test_a_trainer_is_told_reasons_and_the_shares_that_were_simulated_and_passed() -> None:
     columns: dict[str, list[str]] = {}
     metrics: dict[str, float] = {}
-    trl(trl_reward(TOY), [*ANSWERS[:2]], log_extra=columns.__setitem__, log_metric=metrics.__setitem__)
-    assert metrics == {"worldverify_shaped/pass_rate": 0.5}
-    passed, failed = columns["verdict"]
-    assert passed.startswith("PASS: ") and failed.startswith("FAIL: ")
+    trl(trl_reward(TOY), [*ANSWERS[:2], "No.", "No."], log_extra=columns.__setitem__, log_metric=metrics.__setitem__)
+    assert metrics == {"worldverify_shaped/simulated": 0.5, "worldverify_shaped/passed": 0.25}
+    assert [said.split(":")[0] for said in columns["verdict"]] == ["PASS", "FAIL", "INVALID", "INVALID"]
 
 
 def test_a_reward_has_a_name_and_can_be_sent_to_another_process() -> None:

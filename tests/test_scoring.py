@@ -81,6 +81,22 @@ def test_a_staged_reward_rises_with_what_an_answer_has_reached(judged: list[Verd
     assert score_of(cannot, "staged") == 0.2
 
 
+def test_a_staged_reward_pays_a_goal_by_nearness_and_a_guard_by_time() -> None:
+    far, near = (Margin(None, "m", (low, math.inf), "a < 1 m", 0.01) for low in (-9.0, -0.001))
+    safe = Margin(None, "m", (-math.inf, 0.5), "a < 1 m", 0.01)
+    judged = wv.verify(toy_task(), [toy_task().bad["careful"]], on="cpu")[0]
+
+    def paid(*margins: Margin, decided_s: float) -> float:
+        verdict = replace(judged, margins=dict(enumerate(margins)), decided_s=decided_s)  # type: ignore[arg-type]
+        return score_of(verdict, "staged") or 0.0
+
+    assert paid(VIOLATED, far, safe, decided_s=0.5) < paid(VIOLATED, far, safe, decided_s=1.5)
+    assert paid(VIOLATED, far, safe, decided_s=0.5) < paid(VIOLATED, near, safe, decided_s=0.5)
+    crashed, idle = paid(VIOLATED, far, safe, decided_s=0.2), paid(safe, BADLY, safe, decided_s=1.8)
+    assert 0.4 < crashed < idle < 0.9
+    assert paid(VIOLATED, OPEN, decided_s=1.8) == paid(VIOLATED, OPEN, decided_s=0.2)
+
+
 def test_breaking_the_simulation_pays_no_more_than_writing_nothing(judged: list[Verdict]) -> None:
     for code in ("diverged", "overflow", "raised", "unbalanced", "tunnelling", "not_a_number"):
         broke = replace(judged[1], status="INVALID", cause="plan", code=code, margins={})

@@ -106,7 +106,8 @@ class TrlReward:
         if log_extra is not None:
             log_extra("verdict", ["" if v is None else f"{v.status}: {v.reason}" for v in verdicts])
         if log_metric is not None and (valid := [v for v in verdicts if v is not None and v.valid]):
-            log_metric(f"{self.__name__}/pass_rate", float(np.mean([v.status == "PASS" for v in valid])))
+            log_metric(f"{self.__name__}/simulated", float(np.mean([v.status != "INVALID" for v in valid])))
+            log_metric(f"{self.__name__}/passed", float(np.mean([v.status == "PASS" for v in valid])))
         return [None if v is None else score_of(v, self.kind) for v in verdicts]
 
     def _asked(self, completion: Any, task: str | None, seed: int | None, state: Any) -> Asked | None:
