@@ -168,6 +168,7 @@ def test_closing_answers_what_waits_and_takes_no_more(slow: Slow) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, where another test has imported it
 def test_a_forked_child_has_a_batcher_of_its_own(slow: Slow) -> None:
     with MicroBatcher(slow, max_wait_s=0) as batcher:
         futures = [slow.busy(batcher), batcher.submit(1)]

@@ -254,6 +254,7 @@ def test_an_unknown_option_is_refused() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, where another test has imported it
 def test_a_forked_child_scores_as_its_parent_does(calls: list[dict[str, Any]]) -> None:
     expected = compute_score("Toy-v0", ANSWERS[0])
     child = os.fork()
