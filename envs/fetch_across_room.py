@@ -26,12 +26,12 @@ CARTON = (2.15, 0.7)  # m
 SPEC = """
 fetched: eventually[0,22](always[0,0.5](pos(carton).z > 0.65 m and speed(carton) < 0.05 m/s))
 held:    at_end(pos(carton).z > 0.65 m and contact_load(left_finger, carton) > 0.5 N
-                and contact_load(right_finger, carton) > 0.5 N)
+                and contact_load(right_finger, carton) > 0.5 N and contact_load(carton, furniture) < 0.1 N)
 gentle:  always(contact_load(gripper, carton) < 40 N)
 clear:   always(clearance(hull, walls) > 0.05 m and clearance(hull, furniture) > 0.05 m
-                and contact_force(robot, furniture) < 20 N)
+                and contact_force(robot, furniture) < 20 N and contact_force(robot, walls) < 20 N)
 slow:    always(speed(robot) < 0.8 m/s and sensor(robot_velocity)[0] > -0.25 m/s
-             and abs(sensor(robot_velocity)[1]) < 0.1 m/s)
+             and abs(sensor(robot_velocity)[1]) < 0.06 m/s)
 """
 
 CORNER, TIGHT, PARKED = (0.7, -1.1), (0.35, -0.8), (1.55, 0.7)  # m: past the low table, too near to it, at the counter

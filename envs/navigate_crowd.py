@@ -31,12 +31,14 @@ JITTER = 0.25  # rad
 COLOURS = {"anna": (0.75, 0.3, 0.28, 1.0), "ben": (0.28, 0.4, 0.68, 1.0), "cara": (0.8, 0.62, 0.2, 1.0)}
 
 SPEC = """
-arrived: eventually[0,27](always[0,1](distance(robot, goal) < 0.2 m and speed(robot) < 0.05 m/s))
-stays:   at_end(distance(robot, goal) < 0.25 m)
+arrived: eventually[0,27](always[0,1](distance(robot, goal) < 0.2 m and speed(robot) < 0.05 m/s
+             and abs(joint_speed(robot_yaw)) < 0.1 rad/s))
+stays:   at_end(distance(robot, goal) < 0.25 m and speed(robot) < 0.05 m/s
+             and abs(joint_speed(robot_yaw)) < 0.1 rad/s)
 apart:   always(clearance(hull, anna) > 0.2 m and clearance(hull, ben) > 0.2 m and clearance(hull, cara) > 0.2 m)
 clear:   always(clearance(hull, walls) > 0.05 m and clearance(hull, furniture) > 0.05 m)
 slow:    always(speed(robot) < 0.9 m/s and sensor(robot_velocity)[0] > -0.25 m/s
-             and abs(sensor(robot_velocity)[1]) < 0.1 m/s)
+             and abs(sensor(robot_velocity)[1]) < 0.02 m/s)
 """
 
 BEFORE, BETWEEN, HALFWAY = (-2.5, 0.0), (-0.6, 0.6), (0.9, 0.8)  # m: before anna's path, behind it, before cara's

@@ -21,12 +21,14 @@ GOAL, PUDDLE, DOOR = (2.7, -0.2), (-1.5, -1.2), (0.0, -0.9)  # m
 X, Y = 3.6, 2.2  # m, half of the two rooms together
 
 SPEC = """
-arrived: eventually[0,25](always[0,1](distance(robot, goal) < 0.2 m and speed(robot) < 0.05 m/s))
-stays:   at_end(distance(robot, goal) < 0.25 m)
+arrived: eventually[0,25](always[0,1](distance(robot, goal) < 0.2 m and speed(robot) < 0.05 m/s
+             and abs(joint_speed(robot_yaw)) < 0.1 rad/s))
+stays:   at_end(distance(robot, goal) < 0.25 m and speed(robot) < 0.05 m/s
+             and abs(joint_speed(robot_yaw)) < 0.1 rad/s)
 clear:   always(clearance(hull, walls) > 0.05 m and clearance(hull, furniture) > 0.05 m)
 dry:     always(distance(robot, puddle) > 0.6 m)
 slow:    always(speed(robot) < 0.8 m/s and sensor(robot_velocity)[0] > -0.25 m/s
-             and abs(sensor(robot_velocity)[1]) < 0.1 m/s)
+             and abs(sensor(robot_velocity)[1]) < 0.02 m/s)
 """
 
 ROUND = [(-1.25, -0.25), (-0.45, -0.85), (0.6, -0.9)]  # m, past the puddle and through the doorway
@@ -64,7 +66,9 @@ def navigate_room() -> Task:
         good=lambda where: {"waypoints": [*map(place, ROUND), place(GOAL)]},
         bad={
             "arrived": lambda where: {"waypoints": _at([9.0, 15.0, 20.0, 26.5])},
-            "stays": lambda where: {"waypoints": [*map(place, ROUND), place(GOAL), place((2.2, -0.4))]},
+            "stays": lambda where: {
+                "waypoints": [*_at([5.0, 10.5, 14.5, 20.0]), place(GOAL, time=22.0), place((2.2, -0.4), time=26.5)]
+            },
             "clear": lambda where: {"waypoints": [*map(place, ROUND[:2]), place((0.6, -1.3)), place(GOAL)]},
             "dry": lambda where: {"waypoints": [place(ROUND[2]), place(GOAL)]},
             "slow": lambda where: {"waypoints": _at([4.3, 10.0, 14.0, 19.0])},

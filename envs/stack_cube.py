@@ -23,7 +23,8 @@ stacked: eventually[0,6](always[0,1](
              and contact_load(red_cube, green_cube) > 0.5 N and speed(red_cube) < 0.05 m/s
              and contact_load(gripper, red_cube) < 0.1 N))
 stays:   at_end(pos(red_cube).z - pos(green_cube).z > 0.035 m and distance(red_cube, green_cube) < 0.045 m
-             and contact_load(gripper, red_cube) < 0.1 N)
+             and contact_load(gripper, red_cube) < 0.1 N
+             and speed(red_cube) < 0.05 m/s and speed(green_cube) < 0.05 m/s)
 gentle:  always(contact_load(gripper, red_cube) < 40 N)
 softly:  always(contact_load(red_cube, green_cube) < 20 N)
 apart:   always(contact_load(gripper, green_cube) < 1 N and speed(green_cube) < 0.25 m/s)
