@@ -306,6 +306,8 @@ def draw(curve: list[dict[str, Any]], scripted: dict[str, Count], target: Path) 
     below.axhline(2.0, color=brown, linewidth=1, linestyle=":")
     below.text(x[0], 2.1, "near enough", color=brown, fontsize=8, va="bottom")
     below.set(xlabel="actions in the environment, thousands", ylabel="from the goal\nin the end, cm")
+    below.set_yticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
+    below.minorticks_off()
     minutes = curve[-1]["cpu_minutes"]
     above.set_title(f"{NAME}: PPO, {minutes:.0f} minutes of CPU time, starts that it does not learn from", fontsize=9)
     for axes in (above, below):

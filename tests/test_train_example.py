@@ -3,7 +3,9 @@
 import ast
 import json
 import re
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,3 +52,16 @@ def test_the_starts_that_it_is_measured_on_are_those_that_it_was_not_watched_on(
 
 def test_the_readme_says_what_has_to_be_installed() -> None:
     assert "stable-baselines3" in (ast.get_docstring(ast.parse(EXAMPLE.read_text())) or "")
+
+
+@pytest.mark.integrations
+@pytest.mark.filterwarnings("ignore")  # of other people's code
+def test_stable_baselines3_learns_in_the_lanes_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("stable_baselines3")
+    example: Any = SimpleNamespace(**runpy.run_path(str(EXAMPLE)))
+    monkeypatch.setitem(example.trained.__globals__, "LANES", 4)
+    monkeypatch.setitem(example.trained.__globals__, "EPISODES", (2, 2))
+    policy, normal, curve = example.trained(seed=0, most=500)
+    assert curve[-1]["decisions"] == 500 and curve[-1]["actions"] == 2500
+    assert not any(end.passed for end in example.episodes(policy, normal, 5, 2))  # so soon
+    assert all(end.passed for end in example.replayed(5, 2))
