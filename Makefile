@@ -39,13 +39,13 @@ test-peers: $(VENV)/ready-to-test
 	@$(PIP) --no-deps robosuite mujoco-warp
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m peers -rs $(ARGS)
 
-# TRL and veRL themselves, in a folder of their own: veRL needs another version of ANTLR than the tests' oracle.
+# TRL, veRL and Stable-Baselines3 themselves, in a folder of their own: veRL needs another version of ANTLR than the tests' oracle.
 test-integrations:
 	@$(MAKE) VENV=.venv-trainers trainers
 
 trainers: $(VENV)/ready-to-run
 	@$(PY) -m pip --disable-pip-version-check -qq install --no-user -c constraints-trainers.txt \
-	  --no-build-isolation -e '.[trl,verl]' hypothesis matplotlib pytest
+	  --no-build-isolation -e '.[trl,verl]' hypothesis matplotlib pytest stable-baselines3
 	@$(PY) -P -m pytest -m integrations $(ARGS)
 
 check: lint types test
