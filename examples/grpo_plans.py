@@ -174,10 +174,10 @@ def draw(runs: Sequence[dict[str, Any]], target: Path) -> None:
     right.set(ylim=(0, 1.02), xlabel="steps of GRPO", ylabel="share of a step's answers")
     right.plot([], color="#8a5a00", label="can be simulated")
     right.plot([], color="#1c7c43", label="PASS")
-    right.legend(frameon=False, loc="center right")
+    right.legend(frameon=False, loc="center", bbox_to_anchor=(0.38, 0.5))
     minutes = max(found["minutes"] for found in runs)
     figure.suptitle(
-        f"{NAME}: a GPT-2 of two layers from random weights, {len(runs)} runs of {minutes:.0f} minutes on a CPU",
+        f"{NAME}: a GPT-2 of two layers of random weights, {len(runs)} runs of up to {minutes:.0f} minutes on a CPU",
         fontsize=9,
     )
     for axes in (left, right):
