@@ -45,7 +45,7 @@ test-integrations:
 
 trainers: $(VENV)/ready-to-run
 	@$(PY) -m pip --disable-pip-version-check -qq install --no-user -c constraints-trainers.txt \
-	  --no-build-isolation -e '.[trl,verl]' hypothesis matplotlib pytest stable-baselines3
+	  --no-build-isolation -e '.[trl,verl]' hypothesis matplotlib pytest pytest-xdist stable-baselines3
 	@$(PY) -P -m pytest -m integrations $(ARGS)
 
 check: lint types test
