@@ -95,6 +95,8 @@ def test_an_action_that_is_not_a_number_ends_the_episode(hub: ModuleType) -> Non
     assert terminated[0] and info["final_info"]["status"].tolist() == ["INVALID"]
 
 
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, where another test has imported it
 def test_processes_of_their_own_show_the_same(hub: ModuleType) -> None:
     row, apart = (one(hub, "PickCube-v0", 2, use_async_envs=way) for way in (False, True))
     here, there = (vector.reset(seed=[0, 1], options=NEW_EPISODE)[0] for vector in (row, apart))
