@@ -25,7 +25,7 @@ test: $(VENV)/ready-to-test
 test-engines: $(VENV)/ready-to-test
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m engines $(ARGS)
 
-# Every task from a hundred seeds: minutes.
+# Every task from a hundred seeds, and what `make test` checks of some tasks only: minutes.
 test-tasks: $(VENV)/ready-to-test
 	@$(PY) -P -m pytest -n auto --dist loadgroup -m tasks $(ARGS)
 

@@ -31,21 +31,23 @@ print(imported - start, time.perf_counter() - start, status)
 
 
 BATCHES = (8, 32, 128)  # plans
+CANDIDATES = 32
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the raw numbers here")
     parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--plans", type=int, nargs="+", default=BATCHES, help="plans of a batch")
     arguments = parser.parse_args()
     task = wv.load("PickCube-v0")
-    controls = noisy_picks(task, plans=max(BATCHES))
+    controls = noisy_picks(task, plans=max(CANDIDATES, *arguments.plans))
     result = {
         "command": "python examples/bench_cpu.py",
         "machine": machine(),
         "first_verdict": first_verdict(arguments.repeats),
-        "rollout": [against_bare_rollout(task, controls[:n], arguments.repeats) for n in BATCHES],
-        "candidates": candidates(task, controls[:32], arguments.repeats),
+        "rollout": [against_bare_rollout(task, controls[:n], arguments.repeats) for n in arguments.plans],
+        "candidates": candidates(task, controls[:CANDIDATES], arguments.repeats),
     }
     print_table(result)
     if arguments.json:

@@ -28,6 +28,21 @@ hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=Non
 hypothesis.settings.load_profile("quick")
 
 
+# One of every kind of robot, scene and goal: what a change breaks, it nearly always breaks on one of these.
+ALWAYS = {
+    *("ReachSafe-v0", "PickCube-v0", "PutInBasket-v0", "OpenDrawer-v0"),
+    *("WaypointCell-v0", "Handover-v0", "NavigateCrowd-v0", "LiberoTable-v0"),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `a_task` runs with some tasks always, with the others under `make test-tasks`."""
+    if "a_task" in metafunc.fixturenames:
+        assert set(worldverify.tasks()) >= ALWAYS
+        rest = [pytest.param(name, marks=pytest.mark.tasks) for name in worldverify.tasks() if name not in ALWAYS]
+        metafunc.parametrize("a_task", [*sorted(ALWAYS), *rest])
+
+
 def pytest_report_header() -> str:
     """Which copy of the package is under test."""
     return f"worldverify: {Path(worldverify.__file__).parent}"

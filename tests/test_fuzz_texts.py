@@ -21,8 +21,8 @@ import fuzzing
 from fuzz_corpus import CALLS, UNDECLARED, collected, declared, seeds, task_of
 
 SEED = 1
-PIECES, TEXTS = 6, 400  # pieces of work, and mangled texts in each
-JUDGED = 16  # different plans of each piece that are simulated; the long run simulates all
+PIECES, TEXTS = 6, 250  # pieces of work, and mangled texts in each
+JUDGED = 8  # different plans of each piece that are simulated; the long run simulates all
 OTHERS = 3  # formats that each text is read under beside its own and none
 MOST_CUT = 700  # characters of a text that is cut at every place
 BRIEF = 10_000  # characters of a real output

@@ -26,7 +26,7 @@ from worldverify.testing import TOY
 pytest.importorskip("jax")
 
 IMPLS = [
-    pytest.param("jax", marks=pytest.mark.xdist_group("mjx-jax")),
+    pytest.param("jax", marks=[pytest.mark.xdist_group("mjx-jax"), pytest.mark.engines]),
     pytest.param(
         "warp",
         marks=[
@@ -83,7 +83,8 @@ def job_of(task: wv.Task, plans: list[Any], chunk: bool = False) -> tuple[Job, A
 
 
 # Plans of different lengths, and what continues an episode, take programs of their own.
-@pytest.mark.parametrize("chunk", [False, pytest.param(True, marks=pytest.mark.engines)])
+@pytest.mark.engines
+@pytest.mark.parametrize("chunk", [False, True])
 def test_an_engine_in_float32_finds_what_mujoco_finds(
     physics: DevicePhysics, task: wv.Task, plans: list[wv.Plan], chunk: bool
 ) -> None:

@@ -13,7 +13,7 @@ from worldverify.kernels.mjx_model import prepared, put
 from worldverify.kernels.mjx_sensors import complete
 from worldverify.kernels.mjx_step import each_point_once, standalone_free_bodies, stepped
 
-pytestmark = pytest.mark.xdist_group("mjx_sensors")
+pytestmark = [pytest.mark.xdist_group("mjx_sensors"), pytest.mark.engines]
 
 ROUNDED = 5e-5  # of a value, or a change of velocity, of about 1 in float32
 FORCE = (0.1, 1e-2)  # N and share: MuJoCo's parity guide for constraint forces

@@ -128,9 +128,8 @@ def test_a_state_a_physics_step_is_judged_as_well(velocities: bool, pick: Rollou
     assert abs(verdict.first_violation.time_s - 155 * pick.task.timestep) < SAME
 
 
-@pytest.mark.parametrize("name", wv.tasks())
-def test_the_good_plan_of_every_task_obeys_physics_as_it_begins(name: str) -> None:
-    checker = RolloutChecker(name)
+def test_the_good_plan_of_a_task_obeys_physics_as_it_begins(a_task: str) -> None:
+    checker = RolloutChecker(a_task)
     controls = controls_of(checker.task, checker.task.good)[:40]
     states = run(checker.task, controls)
     for velocities, actions in ((True, controls), (False, None)):

@@ -10,12 +10,11 @@ import worldverify as wv
 from worldverify.testing import check_task
 
 TASKS = wv.tasks()
-FEW, MANY = 5, 100  # seeds
+FEW, MANY = 3, 100  # seeds
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_task_passes_the_shipped_conformance_suite(name: str) -> None:
-    report = check_task(wv.load(name), seeds=FEW)
+def test_a_task_passes_the_shipped_conformance_suite(a_task: str) -> None:
+    report = check_task(wv.load(a_task), seeds=FEW)
     assert [twin.name for twin in report.twins] == ["permuted", "mirrored"]
     assert len(report.cheats) > 3
 
