@@ -43,6 +43,13 @@ class Samples(NamedTuple):
     fault: Array  # (n, K)     Fault bits, 0 where the physics can be believed
 
 
+class Fork(NamedTuple):
+    """What the next samples of n lanes depend on."""
+
+    state: Array  # (n, nstate)
+    memory: tuple[Array, ...]  # (n, ...) each: what the trust checks remember of the samples before
+
+
 class Engine(Protocol):
     """L lanes of one compiled scene.
 
@@ -74,4 +81,16 @@ class Engine(Protocol):
 
     def state(self, lanes: Array) -> Array:
         """The states (n, nstate) of lanes (n,), copied."""
+        ...
+
+
+class ForkingEngine(Engine, Protocol):
+    """An engine in which several lanes can go on from what one has come to, bit for bit as that one would."""
+
+    def save(self, lanes: Array) -> Fork:
+        """What comes next in lanes (n,) depends on, copied. No sample of theirs may have had a fault."""
+        ...
+
+    def restore(self, lanes: Array, fork: Fork) -> None:
+        """Let lanes (n,) go on where those that were saved (n,) stood."""
         ...

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Faults = NDArray[np.int32]
 Record = dict[str, NDArray[Any]]  # field -> (n, K, ...)
+Memory = tuple[NDArray[Any], ...]  # (n, ...) each
 
 # The sensor that shows the deepest contact, m, negative; a model without it is not watched for crushing.
 DEEPEST = "wv/deepest"
@@ -66,6 +67,7 @@ class Checks:
         self._given, self._through = np.zeros(nlane), np.zeros(nlane)  # J, by and through the constraints so far
         # Adhesion pulls through contacts: there a constraint may give energy.
         self._adhesive = bool((model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)).any())
+        self._memory = (self._fixed, *self._last.values(), self._seen, self._given, self._through)
 
     def load(self, model: mujoco.MjModel, lanes: Ints, state: Floats) -> None:
         """What comes next in these lanes follows from these states (n, nstate), not from what they showed."""
@@ -73,6 +75,15 @@ class Checks:
             mujoco.mj_extractState(model, row, int(_STATE), self._fixed[lane], int(FIXED))
         self._seen[lanes] = False
         self._given[lanes], self._through[lanes] = 0.0, 0.0
+
+    def save(self, lanes: Ints) -> Memory:
+        """What the checks of these lanes remember."""
+        return tuple(field[lanes] for field in self._memory)
+
+    def restore(self, lanes: Ints, memory: Memory) -> None:
+        """What comes next in these lanes follows what those that were saved had shown."""
+        for field, rows in zip(self._memory, memory, strict=True):
+            field[lanes] = rows
 
     def faults(self, lanes: Ints, record: Record, control: Floats, *, remember: bool) -> Faults:
         """(n, K) fault bits of recorded samples; control (n, K, nu) is what drove the transition into each."""

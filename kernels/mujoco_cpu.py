@@ -13,7 +13,7 @@ import numpy as np
 from mujoco import batch
 from numpy.typing import NDArray
 
-from worldverify.kernels.engine import EngineInfo, Fault, Samples
+from worldverify.kernels.engine import EngineInfo, Fault, Fork, Samples
 from worldverify.kernels.mujoco_checks import DERIVED_FIELDS, STATE_FIELDS, Checks, Record, warned
 from worldverify.kernels.trust import Limits, largest
 
@@ -63,6 +63,14 @@ class MujocoEngine:
 
     def state(self, lanes: Ints) -> Floats:
         return np.array(self._batch.state[lanes])
+
+    def save(self, lanes: Ints) -> Fork:
+        return Fork(self.state(lanes), self._checks.save(lanes))
+
+    def restore(self, lanes: Ints, fork: Fork) -> None:
+        self._batch.state[lanes] = fork.state
+        self._batch.warning[lanes] = 0
+        self._checks.restore(lanes, fork.memory)
 
     def advance(self, lanes: Ints, controls: Floats) -> Samples:
         blocks = [(lanes, controls[:, a:b]) for a, b in pairwise(_cuts(controls.shape[1], len(lanes)))]

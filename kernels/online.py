@@ -18,7 +18,23 @@ Ints = NDArray[np.int64]
 _INF = float("inf")
 
 
-class Online:
+class _Lanes:
+    """Arrays with a row for every lane, which can be copied from lane to lane."""
+
+    def __init__(self, *fields: Any) -> None:
+        self._fields = fields
+
+    def save(self, lanes: Ints) -> list[Any]:
+        """What is known of the traces in these lanes."""
+        return [field[lanes] for field in self._fields]
+
+    def restore(self, lanes: Ints, saved: list[Any]) -> None:
+        """The traces in these lanes go on where those that were saved stood."""
+        for field, rows in zip(self._fields, saved, strict=True):
+            field[lanes] = rows
+
+
+class Online(_Lanes):
     """C formulas over L lanes, each a trace of its own that begins when it is cleared. NaN is for the caller to see."""
 
     def __init__(self, formulas: tuple[Formula, ...], end: int, nlane: int) -> None:
@@ -27,6 +43,7 @@ class Online:
             raise ValueError("A formula looks ahead without bound below its outermost operator.")
         self._roots = [_root(formula, end, nlane) for formula in formulas]
         self._known = np.zeros(nlane, dtype=np.int64)  # samples so far
+        super().__init__(self._known, *(field for root in self._roots for field in root.fields()))
 
     def clear(self, lanes: Ints) -> None:
         """New traces begin in these lanes."""
@@ -49,13 +66,14 @@ class Online:
         return low, high, standing
 
 
-class Whole:
+class Whole(_Lanes):
     """The same for any formulas, from all samples since a trace began."""
 
     def __init__(self, formulas: tuple[Formula, ...], end: int, nlane: int) -> None:
         atoms = 1 + max((i for formula in formulas for i in _atoms(formula)), default=0)
         self._formulas, self._all = formulas, np.zeros((atoms, nlane, end + 1))
         self._known = np.zeros(nlane, dtype=np.int64)
+        super().__init__(self._known, np.moveaxis(self._all, 1, 0))
 
     def clear(self, lanes: Ints) -> None:
         """New traces begin in these lanes."""
@@ -180,6 +198,9 @@ class _Both:
     def __init__(self, combine: Any, parts: "list[_Fold | _Both | _Until]") -> None:
         self._combine, self._parts = combine, parts
 
+    def fields(self) -> list[Any]:
+        return [field for part in self._parts for field in part.fields()]
+
     def clear(self, lanes: Ints) -> None:
         for part in self._parts:
             part.clear(lanes)
@@ -200,6 +221,9 @@ class _Window:
         self._atoms = sorted({i for formula in formulas for i in _atoms(formula)})
         self.formulas = [_renumbered(formula, self._atoms) for formula in formulas]
         self._tail = np.zeros((len(self._atoms), nlane, look))  # the margins of the last samples
+
+    def fields(self) -> list[Any]:
+        return [np.moveaxis(self._tail, 1, 0)]
 
     def take(self, new: New) -> tuple[Floats, Ints]:
         """Margins (A', n, look + K), and the numbers (n, look + K) of their samples: below 0 before the trace."""
@@ -231,6 +255,10 @@ class _Fold:
         self._combine = combine
         self._none = _INF if combine is np.minimum else -_INF  # what an empty window amounts to
         self._settled = np.full(nlane, self._none)
+
+    def fields(self) -> list[Any]:
+        """Arrays with a row for every lane."""
+        return [self._settled, *self._window.fields()]
 
     def clear(self, lanes: Ints) -> None:
         self._settled[lanes] = self._none
@@ -269,6 +297,10 @@ class _Until:
         self._first, self._last, self._b = a, min(b, end), b
         self._best = np.full(nlane, -_INF)  # over the settled samples, of what reaches right
         self._so_far = np.full(nlane, _INF)  # the least of left over the settled samples
+
+    def fields(self) -> list[Any]:
+        """Arrays with a row for every lane."""
+        return [self._best, self._so_far, *self._window.fields()]
 
     def clear(self, lanes: Ints) -> None:
         self._best[lanes], self._so_far[lanes] = -_INF, _INF

@@ -18,6 +18,7 @@ from worldverify.rollouts import Noise as Noise
 from worldverify.rollouts import RolloutChecker as RolloutChecker
 from worldverify.rollouts import check_rollout as check_rollout
 from worldverify.scene import Scene as Scene
+from worldverify.schedule import Schedule as Schedule
 from worldverify.shield import Shield as Shield
 from worldverify.spec import Spec as Spec
 from worldverify.task import Task as Task

@@ -1,6 +1,7 @@
 """What a verdict took. A batch's time is shared among its verdicts by the substeps each of them simulated."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -10,6 +11,7 @@ class Cost:
 
     steps: int = 0  # physics substeps simulated for this verdict, retries and audits included
     steps_saved: int = 0  # substeps of the plain exhaustive run that were not simulated
+    saved_by: Mapping[str, int] = field(default_factory=dict)  # rule of `worldverify.Schedule` -> substeps it saved
     cpu_s: float = 0.0  # s, processor time of all threads
     gpu_s: float = 0.0  # s, device time
     wall_s: float = 0.0  # s, this verdict's share of the elapsed time

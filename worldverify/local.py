@@ -22,6 +22,7 @@ from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, 
 from worldverify.refusal import Cause, Refusal
 from worldverify.registry import load
 from worldverify.request import digest_of, request_of, task_identity
+from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.scoring import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
@@ -60,6 +61,7 @@ class LocalVerifier:
         history: Trace | None = None,
         watch: Watch | None = None,
         format: str | ActionSpec | None = None,
+        schedule: Schedule = ALL_RULES,
     ) -> Verdicts:
         """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
         from trusted physics and is not checked as a start."""
@@ -90,7 +92,9 @@ class LocalVerifier:
             c if isinstance(c, Refusal) else world.arriving(c, s, task.samples if whole else len(c) * task.substeps)
             for c, s in zip(compiled, states, strict=True)
         ]
-        outcomes = self._run(self._physics, world.task, options, history, states, arriving, watch, given=given)
+        outcomes = self._run(
+            self._physics, world.task, options, history, states, arriving, watch, schedule, given=given
+        )
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             found = admitted[i]
@@ -120,6 +124,7 @@ class LocalVerifier:
         states: Floats,
         compiled: Sequence[Floats | Refusal],
         watch: Watch | None,
+        schedule: Schedule,
         *,
         given: bool,
     ) -> list[Outcome | Refusal]:
@@ -135,7 +140,7 @@ class LocalVerifier:
             if watch is not None:
                 watch(min(done, total), total)
 
-        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told, given)
+        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told, given, schedule)
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]
@@ -311,8 +316,11 @@ def _billed(
     for verdict, outcome, n in zip(verdicts, outcomes, steps, strict=True):
         share = n / total if total else 1 / len(verdicts)
         run = not isinstance(outcome, Refusal)
+        saved = {} if isinstance(outcome, Refusal) else {"stop": outcome.stopped, "share": outcome.shared}
         cost = Cost(
             steps=n,
+            steps_saved=sum(saved.values()),
+            saved_by={rule: substeps for rule, substeps in saved.items() if substeps},
             cpu_s=cpu_s * share if total else cpu_s / len(verdicts),
             gpu_s=outcome.device_s if isinstance(outcome, Outcome) else 0.0,
             placement=outcome.placement if isinstance(outcome, Outcome) else None,

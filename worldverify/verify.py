@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from worldverify.action import ActionSpec
 from worldverify.engines.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
+from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
 from worldverify.verifier import Margins, Randomised, Scope
@@ -29,6 +30,7 @@ def verify(
     threads: int | None = None,
     watch: Watch | None = None,
     format: str | ActionSpec | None = None,
+    schedule: Schedule = ALL_RULES,
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -40,7 +42,8 @@ def verify(
     decides, "full" at the horizon. randomise: what the seed draws, "start": where things are; "all": also the masses,
     friction, actuators, delay and errors of perception of the task's domain. threads: None for every CPU this process
     may use. watch(done, total) is told of the physics steps done. format: what the candidates mean that do not say it
-    themselves: the name of a preset (`worldverify.presets`) or an ActionSpec.
+    themselves: the name of a preset (`worldverify.presets`) or an ActionSpec. schedule: which rules save physics steps
+    on MuJoCo C; none of them changes a verdict, and `Schedule.exhaustive()` follows none.
 
     on: "cpu" is MuJoCo C; "gpu" is MJX, and refused where there is no GPU; "auto" takes what was measured to be faster
     for this task and number of plans, the CPU where there is no GPU. engine, impl: for tests and experts, "mujoco", or
@@ -62,6 +65,7 @@ def verify(
             randomise=randomise,
             watch=watch,
             format=format,
+            schedule=schedule,
         )
     finally:
         verifier.close()

@@ -14,6 +14,8 @@ from worldverify.kernels.engine import Engine, EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
 from worldverify.scene import MORE_MEMORY, Scene
+from worldverify.schedule import ALL_RULES, Schedule
+from worldverify.scheduling.queue import MOST_LANES, Scheduled, Work, schedule
 from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
 
@@ -42,6 +44,7 @@ class Job:
     history: Trace | None  # evidence before the given state
     told: Callable[[int], None]  # is told of every n substeps done
     given: bool = False  # the states come from the caller, not from the task's seeds
+    schedule: Schedule = ALL_RULES
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Outcome:
 
     finding: Finding
     cause: Cause | None  # whose fault, if the finding is INVALID
-    steps: int  # substeps simulated for it, repeats included
+    steps: int  # substeps simulated for it, repeats included; what plans share is on the bill of the first of them
     evidence: int  # bytes recorded
     cold: bool  # an engine was built for it
     info: EngineInfo = INFO  # what found it
@@ -58,6 +61,8 @@ class Outcome:
     placement: str | None = None  # why it ran where it did, if that was chosen
     warnings: tuple[str, ...] = ()
     unconverged: bool = False  # a better converged solver gives another verdict
+    shared: int = 0  # substeps that were simulated for another plan
+    stopped: int = 0  # substeps after it was decided
 
 
 def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Floats], chunk: int) -> Trace:
@@ -141,30 +146,61 @@ class MujocoPhysics:
         pass  # the scene was compiled by it
 
     def most(self, task: Task) -> int:
-        return evidence_block(task)
+        return max(1, BLOCK_BYTES // (8 * max(1, int(task.scene.model.nu)) * task.steps))
 
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
         engine, _ = self._engine(job.task.scene, len(controls))
-        return self._find(job, engine, states, controls, final=True)[0]
+        return judged(job, simulated(job, engine, states, controls, self._chunk), final=True)
 
     def close(self) -> None:
         self._engines.clear()
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
-        engine, cold = self._engine(job.task.scene, len(controls))
-        findings, steps, evidence = self._find(job, engine, states, controls)
-        outcomes = [Outcome(f, None, steps, evidence, cold) for f in findings]
+        found, cold = self._find(job, states, controls)
+        outcomes = [
+            Outcome(one.finding, None, one.steps, one.evidence, cold, shared=one.shared, stopped=one.stopped)
+            for one in found
+        ]
         self._repeat_faults(job, states, controls, outcomes)
         self._repeat_unconverged(job, states, controls, outcomes)
         return outcomes
 
     def _find(
-        self, job: Job, engine: MujocoEngine, states: Floats, controls: Sequence[Floats], *, final: bool = False
-    ) -> tuple[list[Finding], int, int]:
-        """(findings, substeps a plan, bytes of evidence a plan)."""
-        trace = simulated(job, engine, states, controls, self._chunk)
-        evidence = (trace.value.nbytes + trace.fault.nbytes) // len(controls)
-        return judged(job, trace, final=final), trace.value.shape[1] - 1, evidence
+        self, job: Job, states: Floats, controls: Sequence[Floats], *, roomy: bool = False, iterations: int = 1
+    ) -> tuple[list[Scheduled], bool]:
+        """What comes of each plan, and whether an engine had to be built for it."""
+        rules = job.schedule
+        if rules == Schedule.exhaustive():
+            return self._exhaustive(job, states, controls, roomy, iterations)
+        found: dict[int, Scheduled] = {}
+        ends, built = last_samples(job, controls), False
+        for samples in np.unique(ends).tolist():  # chunks of different length have different questions
+            rows = np.flatnonzero(ends == samples).tolist()
+            lanes = min(rules.lanes or MOST_LANES, len(rows))
+            engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations)
+            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told)
+
+            def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
+                found[rows[plan]] = one
+
+            schedule(work, engine, states[rows], [controls[i] for i in rows], done)
+            built |= cold
+        return [found[i] for i in range(len(controls))], built
+
+    def _exhaustive(
+        self, job: Job, states: Floats, controls: Sequence[Floats], roomy: bool, iterations: int
+    ) -> tuple[list[Scheduled], bool]:
+        """Every plan to the end, in blocks whose evidence fits the memory."""
+        found: list[Scheduled] = []
+        block, built = evidence_block(job.task), False
+        for first in range(0, len(controls), block):
+            part = slice(first, first + block)
+            engine, cold = self._engine(job.task.scene, len(controls[part]), roomy=roomy, iterations=iterations)
+            trace = simulated(job, engine, states[part], controls[part], self._chunk)
+            steps, size = trace.value.shape[1] - 1, (trace.value.nbytes + trace.fault.nbytes) // len(controls[part])
+            found += [Scheduled(finding, steps, 0, 0, size) for finding in judged(job, trace)]
+            built |= cold
+        return found, built
 
     def _repeat_faults(self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]) -> None:
         """Untrusted plans once more with more memory; what stays untrusted is the plan's fault if holding still works.
@@ -177,11 +213,11 @@ class MujocoPhysics:
                 outcomes[i] = replace(o, cause="spec")
         if not rows:
             return
-        engine, _ = self._engine(job.task.scene, len(rows), roomy=True)
-        findings, steps, _ = self._find(job, engine, states[rows], [controls[i] for i in rows])
+        found, _ = self._find(job, states[rows], [controls[i] for i in rows], roomy=True)
         holds: dict[bytes, bool] = {}
-        for i, finding in zip(rows, findings, strict=True):
-            spent, cause, warnings = outcomes[i].steps + steps, None, outcomes[i].warnings
+        for i, again in zip(rows, found, strict=True):
+            finding = again.finding
+            spent, cause, warnings = outcomes[i].steps + again.steps, None, outcomes[i].warnings
             if finding.status != "INVALID":
                 warnings = (*warnings, f"Simulated again with {MORE_MEMORY} times the memory.")
             elif not finding.fault:
@@ -213,17 +249,16 @@ class MujocoPhysics:
         rows = [i for i, o in enumerate(outcomes) if o.finding.status != "INVALID" and self._capped(job, o)]
         if not rows:
             return
-        engine, _ = self._engine(job.task.scene, len(rows), iterations=MORE_ITERATIONS)
-        findings, steps, _ = self._find(job, engine, states[rows], [controls[i] for i in rows])
-        for i, finding in zip(rows, findings, strict=True):
-            before = outcomes[i].finding
+        found, _ = self._find(job, states[rows], [controls[i] for i in rows], iterations=MORE_ITERATIONS)
+        for i, again in zip(rows, found, strict=True):
+            finding, before = again.finding, outcomes[i].finding
             same = (finding.status, finding.violated) == (before.status, before.violated)
             note = "The solver often stopped at its iteration limit; " + (
                 "a higher limit gives the same verdict." if same else f"a higher limit gives {finding.status}."
             )
             outcomes[i] = replace(
                 outcomes[i],
-                steps=outcomes[i].steps + steps,
+                steps=outcomes[i].steps + again.steps,
                 unconverged=not same,
                 warnings=(*outcomes[i].warnings, note),
             )

@@ -1,0 +1,320 @@
+"""What is not simulated changes no verdict: every rule, alone and together, against the plain exhaustive run."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worldverify as wv
+from worldverify import Schedule
+from worldverify.compile import compile_for
+from worldverify.kernels.engine import Fault
+from worldverify.kernels.mujoco_cpu import MujocoEngine
+from worldverify.kernels.online import Online, Whole
+from worldverify.scheduling import queue
+from worldverify.scheduling.trie import Edge, trie
+from worldverify.simulate import simulate
+
+PLAIN = Schedule.exhaustive()
+RULES = {
+    "all": Schedule(),
+    "stop": replace(PLAIN, stop=True),
+    "refill": replace(PLAIN, refill=True),
+    "share": replace(PLAIN, share=True),
+    "no stop": Schedule(stop=False),
+    "no refill": Schedule(refill=False),
+    "no share": Schedule(share=False),
+    "one lane": Schedule(lanes=1),
+    "three lanes": Schedule(lanes=3),
+    "a period at a time": Schedule(chunk=1),
+    "odd chunks": Schedule(lanes=5, chunk=37),
+    "all in one chunk": Schedule(chunk=10**6),
+}
+SLENDER = """
+<mujoco>
+  <option timestep="0.002"/>
+  <worldbody>
+    <geom name="floor" type="plane" size="3 3 .1"/>
+    <body name="pole" pos="0 0 .5"><joint name="hinge" axis="0 1 0" damping=".05"/>
+      <geom name="tip" type="capsule" size=".02" fromto="0 0 0 0 0 -.3" mass=".3"/></body>
+    <body name="ball" pos=".8 0 .3"><freejoint/><geom name="ball" size=".05" mass=".1"/></body>
+  </worldbody>
+  <actuator><motor name="push" joint="hinge" ctrlrange="-3 3"/></actuator>
+</mujoco>
+"""
+SPEC = """
+slow:   always(joint_speed(hinge) < 9 rad/s)
+near:   always(abs(joint(hinge)) < 40 rad)
+up:     eventually(always[0,0.1](joint(hinge) > 0.4 rad))
+swing:  (joint(hinge) < 2 rad) until[0.1,0.5] (joint(hinge) > 0.2 rad)
+landed: at_end(pos(ball).z < 0.1 m)
+"""
+
+
+@pytest.fixture(scope="module")
+def task() -> wv.Task:
+    return wv.Task.from_mjcf(SLENDER, spec=SPEC, horizon=0.6, rate=25.0, name="Pole")
+
+
+def branching(task: wv.Task, plans: int, seed: int = 0, width: int | None = None) -> list[Any]:
+    """(T, nu) controls within their ranges: fresh ones, twins, and those that go another way from some period on."""
+    generator = np.random.default_rng(seed)
+    low, high = task.scene.model.actuator_ctrlrange.T
+    made = [generator.uniform(low, high, size=(task.steps, len(low)))]
+    for _ in range(plans - 1):
+        old = made[generator.integers(len(made))].copy()
+        cut = generator.choice([0, task.steps, *generator.integers(1, task.steps, size=4)])
+        old[cut:] = generator.uniform(low, high) * generator.uniform(0.05, 1)
+        made.append(old)
+    return made
+
+
+def answers(verdicts: wv.Verdicts) -> list[Any]:
+    """What must not change; costs may."""
+    return [(v.digest, v.status, v.reason, v.first_violation, v.decided_s, v.warnings, v.reward) for v in verdicts]
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+def test_no_rule_changes_a_verdict(task: wv.Task, rules: Schedule) -> None:
+    plans = branching(task, 40)
+    plain = wv.verify(task, plans, schedule=PLAIN)
+    assert {v.status for v in plain} == {"PASS", "FAIL"}
+    assert answers(wv.verify(task, plans, schedule=rules)) == answers(plain)
+
+
+def test_on_a_task_all_rules_together_change_no_verdict(a_task: str) -> None:
+    task = wv.load(a_task)
+    assert task.good is not None
+    plans = [task.good, *task.bad.values(), task.good]
+    starts = np.broadcast_to(task.start(0), (len(plans), task.scene.nstate))
+    made = [one.controls for one in compile_for(task, starts, plans) if not isinstance(one, wv.Refusal)]
+    generator, (low, high) = np.random.default_rng(0), task.scene.model.actuator_ctrlrange.T
+    for rows in made[:4]:
+        cut, noise = generator.integers(len(rows)), generator.normal(scale=0.05, size=rows.shape[1])
+        rows = np.where(np.arange(len(rows))[:, None] < cut, rows, np.clip(rows + noise, low, high))
+        plans.append(wv.Plan(None, "ctrl", task.rate, rows))
+    assert answers(wv.verify(task, plans)) == answers(wv.verify(task, plans, schedule=PLAIN))
+
+
+def test_neither_the_order_nor_the_company_of_a_plan_matters(task: wv.Task) -> None:
+    plans = branching(task, 24, seed=1)
+    all_at_once = answers(wv.verify(task, plans))
+    order = np.random.default_rng(0).permutation(len(plans))
+    assert answers(wv.verify(task, [plans[i] for i in order])) == [all_at_once[i] for i in order]
+    assert answers(wv.verify(task, plans[5:9])) == all_at_once[5:9]
+    assert answers(wv.verify(task, [plans[3]])) == [all_at_once[3]]
+
+
+@pytest.mark.parametrize("rules", [Schedule(), Schedule(lanes=2, chunk=20), Schedule(share=False)], ids=str)
+def test_chunks_of_any_length_have_the_same_verdicts(task: wv.Task, rules: Schedule) -> None:
+    plans = [rows[: 1 + i % 5] for i, rows in enumerate(branching(task, 20, seed=2))]
+    plain = wv.verify(task, plans, scope="chunk", schedule=PLAIN)
+    assert {v.status for v in plain} == {"PASS", "FAIL"}
+    assert answers(wv.verify(task, plans, scope="chunk", schedule=rules)) == answers(plain)
+
+
+def test_margins_at_the_horizon_are_the_same(task: wv.Task) -> None:
+    plans = branching(task, 12, seed=3)
+    full = wv.verify(task, plans, margins="full")
+    assert answers(full) == answers(wv.verify(task, plans, margins="full", schedule=PLAIN))
+    assert "stop" not in {rule for v in full for rule in v.cost.saved_by}
+
+
+def test_each_start_state_has_a_tree_of_its_own(task: wv.Task) -> None:
+    plans = branching(task, 6, seed=4) * 2
+    states = np.stack([task.start(0)] * 12)
+    states[6:, 1] += 0.1  # the angle of the hinge
+    found = wv.verify(task, plans, state=states)
+    assert answers(found) == answers(wv.verify(task, plans, state=states, schedule=PLAIN))
+    assert [v.digest for v in found[:6]] != [v.digest for v in found[6:]]
+
+
+EPISODE = """
+begins: always[0,0.05](joint(hinge) < 0.05 rad)
+once:   eventually[0,0.1](joint(hinge) > 0.02 rad)
+slow:   always(joint_speed(hinge) < 12 rad/s)
+up:     eventually(always[0,0.1](joint(hinge) > 0.4 rad))
+"""
+
+
+@pytest.mark.parametrize("scope", ["plan", "chunk"])
+@pytest.mark.parametrize("fault", [Fault(0), Fault.WARNED])
+def test_an_episode_goes_on_from_what_has_been_seen(scope: Any, fault: Fault) -> None:
+    task = wv.Task.from_mjcf(SLENDER, spec=EPISODE, horizon=0.6, rate=25.0, name="Episode")
+    engine, start = MujocoEngine(task.scene.model, 1), task.start(0)[None]
+    seen = simulate(engine, start, [np.full((5, 1), 0.3)], substeps=task.substeps, samples=5 * task.substeps)
+    seen.fault[0, -1] |= int(fault)
+    plans = [np.full((length, 1), x) for length in (8, 10) for x in (3.0, 1.0, 0.3, 1.0)]
+    plain, *others = (
+        answers(wv.LocalVerifier().verify(task, plans, state=seen.end[0], scope=scope, history=seen, schedule=rules))
+        for rules in (PLAIN, Schedule(), Schedule(lanes=2, chunk=10), Schedule(stop=False))
+    )
+    assert all(other == plain for other in others)
+    assert {one[1] for one in plain} == ({"INVALID"} if fault else {"PASS", "FAIL"})
+
+
+# What it saves
+
+
+def test_every_step_of_the_plain_run_was_simulated_once_or_saved_by_a_rule(task: wv.Task) -> None:
+    verdicts = wv.verify(task, branching(task, 40))
+    for v in verdicts:
+        assert v.cost.steps + v.cost.steps_saved == task.samples
+        assert sum(v.cost.saved_by.values()) == v.cost.steps_saved
+    assert all(sum(v.cost.saved_by.get(rule, 0) for v in verdicts) > 0 for rule in ("stop", "share"))
+
+
+def test_a_twin_costs_nothing_and_a_common_beginning_is_on_the_bill_of_the_first(task: wv.Task) -> None:
+    first = np.full((15, 1), 0.05)
+    other = first.copy()
+    other[10:] = 0.06
+    found = wv.verify(task, [first, other, first], schedule=replace(PLAIN, share=True))
+    assert [v.cost.steps for v in found] == [300, 100, 0]
+    assert [v.cost.saved_by for v in found] == [{}, {"share": 200}, {"share": 300}]
+
+
+def test_a_plan_is_simulated_until_it_is_decided(task: wv.Task) -> None:
+    (found,) = wv.verify(task, [np.full((15, 1), 3.0)], schedule=Schedule(chunk=20))
+    assert found.status == "FAIL" and found.decided_s is not None
+    assert found.cost.steps == 20 * np.ceil(found.decided_s / task.timestep / 20)
+
+
+def test_progress_counts_what_is_saved(task: wv.Task) -> None:
+    seen: list[tuple[int, int]] = []
+    wv.verify(task, branching(task, 10), watch=lambda *done: seen.append(done))
+    assert seen == sorted(seen) and seen[-1] == (3000, 3000)
+
+
+# What goes wrong
+
+WILD = """
+<mujoco>
+  <option timestep="0.002"/>
+  <worldbody>
+    <body name="far"><joint name="slide" type="slide" axis="1 0 0"/><geom size=".05" mass="1e-4"/></body>
+  </worldbody>
+  <actuator><motor name="push" joint="slide" ctrlrange="-1e6 1e6"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("rules", [Schedule(), Schedule(lanes=2), Schedule(chunk=20), Schedule(stop=False)], ids=str)
+def test_plans_that_ruin_their_physics_take_no_other_with_them(rules: Schedule) -> None:
+    task = wv.Task.from_mjcf(WILD, spec="near: always(joint(slide) < 1e9 m)", horizon=0.4, rate=25.0, name="Wild")
+    plans = [np.full((10, 1), x) for x in (0.0, 1e6, 1e-7, 1e6, -1e-7)]
+    plans.append(np.vstack([plans[2][:5], plans[1][:5]]))  # begins well
+    found, plain = wv.verify(task, plans, schedule=rules), wv.verify(task, plans, schedule=PLAIN)
+    assert [v.status for v in plain] == ["PASS", "INVALID", "PASS", "INVALID", "PASS", "INVALID"]
+    assert answers(found) == answers(plain)
+
+
+def test_what_stays_undecided_is_undecided(task: wv.Task) -> None:
+    late = wv.Task.from_mjcf(SLENDER, spec="late: eventually[0,2](joint(hinge) > 3 rad)", horizon=0.4, rate=25.0)
+    plans = [np.full((10, 1), x) for x in (0.0, 0.1, 0.0)]
+    found = wv.verify(late, plans)
+    assert [v.status for v in found] == ["INCONCLUSIVE"] * 3
+    assert answers(found) == answers(wv.verify(late, plans, schedule=PLAIN))
+
+
+def test_a_lane_whose_clock_stands_still_is_not_believed(task: wv.Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = MujocoEngine.state
+    monkeypatch.setattr(MujocoEngine, "state", lambda self, lanes: honest(self, lanes) - 0.1)
+    (found,) = wv.verify(task, [np.zeros((15, 1))])
+    assert found.status == "INVALID"
+
+
+# Its parts
+
+
+@given(st.lists(st.lists(st.integers(0, 1), min_size=5, max_size=5), min_size=1, max_size=12), st.integers(1, 2))
+def test_the_tree_holds_every_distinct_beginning_once(rows: list[list[int]], starts: int) -> None:
+    matrix = np.array(rows, dtype=float)[:, :, None]
+    begins = np.arange(len(rows))[:, None] % starts * 1.0
+    roots = trie(begins, list(matrix))
+    told: list[int] = []
+
+    def walk(edge: Edge, before: int) -> int:
+        assert edge.first == before < edge.last
+        assert edge.plans == sorted(edge.plans)
+        assert len({(begins[p, 0], *rows[p][: edge.last]) for p in edge.plans}) == 1
+        if not edge.below:
+            assert edge.last == 5
+            told.extend(edge.plans)
+        else:
+            assert sorted(p for below in edge.below for p in below.plans) == edge.plans
+        return edge.last - edge.first + sum(walk(below, edge.last) for below in edge.below)
+
+    periods = sum(walk(root, 0) for root in roots)
+    assert sorted(told) == list(range(len(rows)))
+    assert periods == len({(begins[i, 0], *row[:k]) for i, row in enumerate(rows) for k in range(1, 6)})
+
+
+def test_controls_that_differ_in_the_sign_of_zero_are_not_shared(task: wv.Task) -> None:
+    found = wv.verify(task, [np.zeros((15, 1)), np.full((15, 1), -0.0)])
+    assert [v.cost.steps for v in found] == [300, 300]
+
+
+def test_lanes_that_go_on_from_another_show_what_it_would_have_shown() -> None:
+    task = wv.load("PickCube-v0")
+    (made,) = compile_for(task, task.start(0)[None], [task.good])
+    held = np.repeat(made.controls, task.substeps, axis=0)[None]
+    engine, lane = MujocoEngine(task.scene.model, 3), np.array([1])
+    engine.load(lane, task.start(0)[None])
+    engine.advance(lane, held[:, :300])
+    fork = engine.save(lane)
+    right = engine.advance(lane, held[:, 300:600])
+    engine.load(np.array([0, 2]), np.stack([task.start(1)] * 2))
+    engine.advance(np.array([0, 2]), np.repeat(held[:, :100], 2, axis=0))
+    for other in (0, 2):
+        engine.restore(np.array([other]), fork)
+        found = engine.advance(np.array([other]), held[:, 300:600])
+        assert np.array_equal(found.value, right.value) and np.array_equal(found.fault, right.fault)
+
+
+def test_a_fork_remembers_what_the_checks_had_seen(task: wv.Task) -> None:
+    """A lane that is put somewhere else has jumped, unless it was loaded; a fork has not."""
+    engine, lane = MujocoEngine(task.scene.model, 2), np.array([0])
+    engine.load(lane, task.start(0)[None])
+    engine.advance(lane, np.full((1, 50, 1), 2.0))
+    engine.restore(np.array([1]), engine.save(lane))
+    assert all(np.array_equal(field[0], field[1]) for field in engine._checks._memory)
+
+
+@pytest.mark.parametrize("kind", [Online, Whole])
+def test_watched_formulas_go_on_in_another_lane(kind: type) -> None:
+    formulas = (("always", 2, 20, ("eventually", 0, 3, ("atom", 0))), ("until", 1, 9, ("atom", 1), ("atom", 0)))
+    margins = np.random.default_rng(0).normal(size=(2, 1, 25))
+    watcher = kind(formulas, 24, 2)
+    watcher.add(np.array([0]), margins[:, :, :7])
+    watcher.restore(np.array([1]), watcher.save(np.array([0])))
+    one, other = (watcher.add(np.array([lane]), margins[:, :, 7:]) for lane in (0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_memory_is_given_back_as_plans_are_decided(task: wv.Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    look = queue._Lanes._look
+    monkeypatch.setattr(
+        queue._Lanes,
+        "_look",
+        lambda self, *a: (held.append(len(self._decided) + len(self._running)), look(self, *a))[1],
+    )
+    wv.verify(task, branching(task, 400), schedule=Schedule(lanes=4, share=False))
+    assert max(held) <= queue.JUDGED_TOGETHER + 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stop": 1}, "stop must be True or False; got 1"),
+        ({"lanes": 0}, "lanes must be a whole number from 1 on, or None; got 0"),
+        ({"chunk": 2.5}, "chunk must be a whole number from 1 on, or None; got 2.5"),
+        ({"lanes": True}, "lanes must be"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(options: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Schedule(**options)

@@ -1,0 +1,31 @@
+"""What is not simulated because it cannot change a verdict: the rules, each of which can be switched off."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Rules that save physics steps. None of them changes a verdict or its digest; together they are the default."""
+
+    stop: bool = True  # a plan is simulated until it is decided, not to the horizon
+    refill: bool = True  # a lane whose plan is decided takes the next plan at once
+    share: bool = True  # what plans have in common from one start state is simulated once
+    lanes: int | None = None  # simulated side by side; None: chosen
+    chunk: int | None = None  # physics substeps between two looks at the evidence; None: chosen
+
+    def __post_init__(self) -> None:
+        for name in ("stop", "refill", "share"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False; got {getattr(self, name)!r}.")
+        for name in ("lanes", "chunk"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1 on, or None; got {value!r}.")
+
+    @classmethod
+    def exhaustive(cls) -> "Schedule":
+        """Every plan by itself, to the horizon: what all rules are tested against."""
+        return cls(stop=False, refill=False, share=False)
+
+
+ALL_RULES = Schedule()

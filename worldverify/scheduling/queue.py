@@ -1,0 +1,265 @@
+"""Lanes at work: each takes an edge of the trie, is watched while it runs, and takes the next when that is decided."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from worldverify.judge import Finding, atom_margins
+from worldverify.kernels.engine import Fault, Fork, ForkingEngine
+from worldverify.kernels.mujoco_cpu import state_slice
+from worldverify.kernels.online import Online, Whole, monitor
+from worldverify.schedule import Schedule
+from worldverify.scheduling.evidence import NOTHING, Pieces, judge_pieces
+from worldverify.scheduling.trie import Edge, every_plan, trie
+from worldverify.simulate import Trace
+from worldverify.task import Task
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOST_LANES = 128
+# Samples of all lanes between two looks at them: fewer waste calls, more are simulated of plans that are decided.
+ROUND_SAMPLES, SHORTEST_ROUND = 2048, 24
+JUDGED_TOGETHER = 64  # plans
+
+
+@dataclass(frozen=True)
+class Work:
+    """Plans of equal length that are to be judged."""
+
+    task: Task
+    schedule: Schedule
+    chunk: bool  # scope "chunk"
+    full: bool  # margins "full"
+    history: Trace | None  # evidence before the given states
+    samples: int  # physics substeps that each plan lasts
+    told: Callable[[int], None]  # is told of every n substeps done or saved
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """What came of one plan."""
+
+    finding: Finding
+    steps: int  # substeps simulated for it: what plans share is on the bill of the first of them
+    shared: int  # substeps that were simulated for another plan
+    stopped: int  # substeps after it was decided
+    evidence: int  # bytes
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """An edge that nobody has simulated yet, and what it goes on from: nothing is a start."""
+
+    edge: Edge
+    fork: Fork | None = None
+    watched: list[Any] | None = None
+    evidence: Pieces = NOTHING
+
+
+@dataclass(eq=False)
+class _Running:
+    edge: Edge
+    period: int  # control periods done
+    evidence: Pieces
+
+
+def schedule(
+    work: Work,
+    engine: ForkingEngine,
+    states: Floats,
+    controls: Sequence[Floats],
+    done: Callable[[int, Scheduled], None],
+) -> None:
+    """Judge B plans, each (T, nu) from states (B, nstate), the last control held; `done(plan, what came of it)`."""
+    _Lanes(work, engine, states, controls, done).run()
+
+
+class _Lanes:
+    def __init__(
+        self,
+        work: Work,
+        engine: ForkingEngine,
+        states: Floats,
+        controls: Sequence[Floats],
+        done: Callable[[int, Scheduled], None],
+    ) -> None:
+        self._work, self._engine, self._states, self._done = work, engine, states, done
+        task, self._rules = work.task, work.schedule
+        periods = work.samples // task.substeps
+        self._rows = [_held(u, periods) for u in controls]
+        edges = trie(states, self._rows) if self._rules.share else every_plan(len(controls), periods)
+        self._waiting = [_Waiting(edge) for edge in reversed(edges)]
+        self._running: dict[int, _Running] = {}
+        self._decided: list[tuple[list[int], Pieces, int]] = []  # plans, what they showed, substeps until then
+        self._steps = np.zeros(len(controls), dtype=np.int64)
+        self._before = _before(work)
+        bound = task.scene.bound
+        self._scale = np.array([atom.scale for atom in bound.atoms])[:, None, None]
+        self._monitor = self._watching() if self._rules.stop and not work.full else None
+        self._clock = state_slice(task.scene.model, mujoco.mjtState.mjSTATE_TIME).start
+
+    def _watching(self) -> Online | Whole | None:
+        bound, end = self._work.task.scene.bound, self._work.task.samples
+        formulas, judged = bound.formulas, (True,) * len(bound.formulas)
+        if self._work.chunk:
+            end = self._before.samples + self._work.samples
+            formulas, judged = bound.within(end)
+        formulas = tuple(f for f, counts in zip(formulas, judged, strict=True) if counts)
+        return monitor(formulas, end, self._engine.nlane) if formulas else None
+
+    def run(self) -> None:
+        while self._waiting or self._running:
+            if self._rules.refill or not self._running:
+                self._fill()
+            self._round()
+        self._judge()
+
+    def _fill(self) -> None:
+        """Free lanes take what waits. The last edge that was put aside goes first, so that few wait at a time."""
+        free = [lane for lane in range(self._engine.nlane) if lane not in self._running][: len(self._waiting)]
+        begun: list[tuple[int, _Waiting]] = []
+        for lane in free:
+            one = self._waiting.pop()
+            begun.append((lane, one))
+            self._running[lane] = _Running(one.edge, one.edge.first, one.evidence if one.fork else self._before)
+        fresh = [(lane, one) for lane, one in begun if one.fork is None]
+        if fresh:
+            lanes = np.array([lane for lane, _ in fresh])
+            self._engine.load(lanes, self._states[[one.edge.plans[0] for _, one in fresh]])
+            if self._monitor is not None:
+                self._monitor.clear(lanes)
+                if self._before.samples:
+                    past = self._relative(np.concatenate(self._before.value)[None])
+                    self._monitor.add(lanes, np.repeat(past, len(lanes), axis=1))
+        for lane, one in begun:
+            if one.fork is not None:
+                self._engine.restore(np.array([lane]), one.fork)
+                if self._monitor is not None and one.watched is not None:
+                    self._monitor.restore(np.array([lane]), one.watched)
+
+    def _round(self) -> None:
+        """Every lane goes on by some periods; those that reach the end of their edge sooner by fewer."""
+        substeps = self._work.task.substeps
+        most = self._rules.chunk or max(SHORTEST_ROUND, ROUND_SAMPLES // len(self._running))
+        periods = max(1, round(most / substeps))
+        left = {lane: min(periods, one.edge.last - one.period) for lane, one in self._running.items()}
+        for count in sorted(set(left.values())):
+            self._advance(np.array(sorted(lane for lane, n in left.items() if n == count)), count)
+
+    def _advance(self, lanes: Ints, periods: int) -> None:
+        running = [self._running[lane] for lane in lanes.tolist()]
+        rows = np.stack([self._rows[one.edge.plans[0]][one.period : one.period + periods] for one in running])
+        held = np.repeat(rows, self._work.task.substeps, axis=1)
+        samples = self._engine.advance(lanes, held)
+        over = self._look(lanes, samples.value, samples.fault)
+        self._work.told(held.shape[0] * held.shape[1])
+        for lane in lanes.tolist():
+            one = self._running[lane]
+            one.period += periods
+            self._steps[one.edge.plans[0]] += held.shape[1]
+        for lane in lanes[over].tolist():
+            self._retire(lane)
+        ended = [lane for lane in lanes.tolist() if lane in self._running and self._at_end(lane)]
+        leaves = np.array([lane for lane in ended if not self._running[lane].edge.below], dtype=np.int64)
+        if len(leaves):
+            last = self._engine.observe(leaves)
+            self._look(leaves, last.value, last.fault)
+            for lane in leaves.tolist():
+                self._retire(lane)
+        for lane in ended:
+            if lane in self._running:
+                self._branch(lane)
+
+    def _at_end(self, lane: int) -> bool:
+        return self._running[lane].period >= self._running[lane].edge.last
+
+    def _look(self, lanes: Ints, value: Floats, fault: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(n,) whether the evidence, with these samples, decides, cannot be believed, or fills the horizon."""
+        for i, lane in enumerate(lanes.tolist()):
+            one, first = self._running[lane], fault[i]
+            if self._work.history is not None and one.evidence.samples == self._before.samples:
+                first = first.copy()
+                first[0] |= self._work.history.fault[0, self._before.samples]
+            one.evidence = one.evidence.and_then(value[i], first)
+            fault[i] = first
+        relative = self._relative(value)
+        over = ((fault & int(Fault.invalidating())) != 0).any(axis=1) | ~np.isfinite(relative).all(axis=(0, 2))
+        over |= np.array([self._running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
+        if self._monitor is not None:
+            low, high, _ = self._monitor.add(lanes, relative)
+            over |= (low > 0).all(axis=1) | (high < 0).any(axis=1)
+        return np.asarray(over)
+
+    def _relative(self, value: Floats) -> Floats:
+        """(A, n, K) margins of the atoms, in their scales."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(atom_margins(self._work.task.scene.bound, value) / self._scale)
+
+    def _branch(self, lane: int) -> None:
+        """The lane goes on along one edge; what it has come to is kept for the others."""
+        one, here = self._running[lane], np.array([lane])
+        first, *others = one.edge.below
+        if others:
+            fork = self._engine.save(here)
+            watched = None if self._monitor is None else self._monitor.save(here)
+            self._waiting.extend(_Waiting(edge, fork, watched, one.evidence) for edge in reversed(others))
+        one.edge = first
+
+    def _retire(self, lane: int) -> None:
+        """The lane is free; all plans that go its way have shown the same."""
+        one = self._running.pop(lane)
+        steps = one.period * self._work.task.substeps
+        evidence = one.evidence
+        if self._stalled(lane, steps, one):
+            value = np.concatenate(evidence.value)
+            fault = np.concatenate(evidence.fault) | np.int32(Fault.WARNED)
+            evidence = Pieces((value,), (fault,), evidence.samples)
+        self._decided.append((one.edge.plans, evidence, steps))
+        if len(self._decided) >= JUDGED_TOGETHER:
+            self._judge()
+
+    def _stalled(self, lane: int, steps: int, one: _Running) -> bool:
+        """Whether the clock did not go on though no fault says why: then samples repeat."""
+        if any((part & int(Fault.invalidating())).any() for part in one.evidence.fault):
+            return False
+        time = self._engine.state(np.array([lane]))[0, self._clock]
+        began = self._states[one.edge.plans[0], self._clock]
+        h = self._work.task.timestep
+        return not abs(time - began - steps * h) <= 0.5 * h
+
+    def _judge(self) -> None:
+        work, decided, self._decided = self._work, self._decided, []
+        if not decided:
+            return
+        findings = judge_pieces(
+            work.task.scene.bound,
+            [evidence for _, evidence, _ in decided],
+            horizon=work.task.samples,
+            last=min(self._before.samples + work.samples, work.task.samples),
+            chunk=work.chunk,
+            full=work.full,
+        )
+        for (plans, evidence, steps), finding in zip(decided, findings, strict=True):
+            size = evidence.nbytes
+            for plan in plans:
+                own = int(self._steps[plan])
+                work.told(work.samples - own)
+                self._done(plan, Scheduled(finding, own, steps - own, work.samples - steps, size))
+
+
+def _before(work: Work) -> Pieces:
+    """The evidence that led to the given states; its last sample is the first one that is shown now."""
+    if work.history is None:
+        return NOTHING
+    kept = int(work.history.last[0])
+    return Pieces((work.history.value[0, :kept],), (work.history.fault[0, :kept],), kept) if kept else NOTHING
+
+
+def _held(controls: Floats, periods: int) -> Floats:
+    """(periods, nu) the controls, the last one repeated."""
+    return controls[np.minimum(np.arange(periods), len(controls) - 1)]
