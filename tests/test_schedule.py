@@ -1,5 +1,6 @@
 """What is not simulated changes no verdict: every rule, alone and together, against the plain exhaustive run."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import worldverify as wv
 from worldverify import Schedule
 from worldverify.compile import compile_for
+from worldverify.engines.physics import MujocoPhysics
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.kernels.online import Online, Whole
@@ -57,6 +59,24 @@ landed: at_end(pos(ball).z < 0.1 m)
 @pytest.fixture(scope="module")
 def task() -> wv.Task:
     return wv.Task.from_mjcf(SLENDER, spec=SPEC, horizon=0.6, rate=25.0, name="Pole")
+
+
+@pytest.fixture(autouse=True)
+def no_failure_goes_unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The verifier judges plans one by one where its engine fails; here that would hide a fault."""
+    failed: list[Exception] = []
+    honest = MujocoPhysics.run
+
+    def run(self: Any, *arguments: Any) -> Any:
+        try:
+            return honest(self, *arguments)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(MujocoPhysics, "run", run)
+    yield
+    assert not failed
 
 
 def branching(task: wv.Task, plans: int, seed: int = 0, width: int | None = None) -> list[Any]:
@@ -186,6 +206,104 @@ def test_progress_counts_what_is_saved(task: wv.Task) -> None:
     seen: list[tuple[int, int]] = []
     wv.verify(task, branching(task, 10), watch=lambda *done: seen.append(done))
     assert seen == sorted(seen) and seen[-1] == (3000, 3000)
+
+
+# What ends early
+
+
+def test_a_budget_leaves_decided_plans_as_they_are_and_says_of_the_others_what_is_known(task: wv.Task) -> None:
+    plans = branching(task, 30)
+    plain = wv.verify(task, plans)
+    for steps in (1, 500, 2000, 10**9):
+        found = wv.verify(task, plans, schedule=Schedule(lanes=4, chunk=40), budget=wv.Budget(steps=steps))
+        assert sum(v.cost.steps for v in found) <= steps + 4 * 40
+        for one, right in zip(found, plain, strict=True):
+            if one.code != "budget":
+                assert one.digest == right.digest
+                continue
+            assert one.status == "INCONCLUSIVE" and not one.valid and np.isnan(one.reward)
+            for name, margin in one.margins.items():
+                low, high = right.margins[name].interval
+                assert margin.interval[0] <= low and high <= margin.interval[1]
+        assert all(v.code is None for v in found) == (steps == 10**9)
+
+
+def test_a_budget_of_seconds_ends_as_well(task: wv.Task) -> None:
+    found = wv.verify(task, branching(task, 30), schedule=Schedule(lanes=2, chunk=1), budget=wv.Budget(seconds=1e-9))
+    assert {v.code for v in found} == {"budget"}
+    assert {v.reason for v in found} >= {"Undecided: the budget ended before it was simulated."}
+    assert any("s into the plan" in v.reason for v in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "needs steps, seconds"),
+        ({"steps": 0}, "steps must be a whole number from 1"),
+        ({"seconds": 0}, "seconds must be a number above 0"),
+        ({"seconds": float("nan")}, "seconds must be a number above 0"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(options: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        wv.Budget(**options)
+
+
+@pytest.mark.parametrize("scope", ["plan", "chunk"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_plan_is_the_best_of_all(task: wv.Task, scope: Any, seed: int) -> None:
+    near = wv.Task.from_mjcf(SLENDER, spec="a: always(joint(hinge) < 0.9 rad)", horizon=0.6, rate=25.0, name="Near")
+    plans = [*branching(near, 30, seed), *(np.full((15, 1), x) for x in (0.1, 0.2, 0.1))]
+    found = wv.verify(near, plans, scope=scope, rank="best", schedule=Schedule(lanes=4, chunk=40))
+    plain = wv.verify(near, plans, scope=scope, schedule=PLAIN)
+    assert found.best is not None and plain.best is not None
+    assert (found.best.digest, found.ranking[0]) == (plain.best.digest, plain.ranking[0])
+    for one, right in zip(found, plain, strict=True):
+        assert one.digest == right.digest or (one.code, one.valid) == ("outranked", False)
+    if scope == "plan":
+        assert sum(v.cost.saved_by.get("rank", 0) for v in found) > 0
+        assert all(v.cost.steps + v.cost.steps_saved == near.samples for v in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rank": "worst"}, "rank must be one of 'best'"),
+        ({"rank": "best", "schedule": Schedule(stop=False)}, "rank needs a schedule with stop=True"),
+        ({"rank": "best", "margins": "full"}, "leave margins out"),
+        ({"budget": wv.Budget(steps=1), "schedule": PLAIN}, "budget needs a schedule"),
+    ],
+)
+def test_what_cannot_end_early_is_refused(task: wv.Task, options: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        wv.verify(task, [np.zeros((15, 1))], **options)
+
+
+@pytest.mark.parametrize("after", [1, 3, 6])
+@pytest.mark.parametrize("where", ["advance", "observe", "save"])
+def test_an_interrupt_keeps_what_was_decided(
+    task: wv.Task, monkeypatch: pytest.MonkeyPatch, after: int, where: str
+) -> None:
+    plans, calls, honest = branching(task, 40), [0], getattr(MujocoEngine, where)
+
+    def pressed(self: Any, *arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == after:
+            raise KeyboardInterrupt
+        return honest(self, *arguments)
+
+    plain = wv.verify(task, plans)
+    verifier = wv.LocalVerifier()
+    with monkeypatch.context() as patched, pytest.raises(wv.Interrupted) as caught:
+        patched.setattr(MujocoEngine, where, pressed)
+        verifier.verify(task, [*plans, "no plan"], schedule=Schedule(lanes=4, chunk=40))
+    found = caught.value.verdicts
+    assert len(found) == len(plans) + 1 and found[-1].code == "no_plan"
+    left = [v for v in found if v.code == "interrupted"]
+    assert left and all(v.status == "INCONCLUSIVE" and not v.valid for v in left)
+    for one, right in zip(found, plain, strict=False):
+        assert one in left or one.digest == right.digest
+    assert answers(verifier.verify(task, plans)) == answers(plain)  # it can be used again
 
 
 # What goes wrong

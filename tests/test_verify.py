@@ -371,7 +371,7 @@ def test_costs_add_up_and_never_enter_the_digest() -> None:
     task = toy_task()
     verdicts = wv.verify(task, [task.good, "no plan", task.bad["slow"]])
     assert [v.cost.steps + v.cost.steps_saved for v in verdicts] == [task.samples, 0, task.samples]
-    assert verdicts[2].cost.saved_by == {"stop": verdicts[2].cost.steps_saved}
+    assert sum(verdicts[2].cost.saved_by.values()) == verdicts[2].cost.steps_saved > 0
     assert all(v.cost.wall_s >= 0 and v.cost.cpu_s >= 0 for v in verdicts)
     assert verdicts[0].cost.bytes > 0 and verdicts[0].cost.cold
 

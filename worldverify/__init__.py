@@ -6,6 +6,7 @@ if (_fault := import_fault()) is not None:
     raise ImportError(_fault)
 
 from worldverify.action import ActionSpec as ActionSpec
+from worldverify.budget import Budget as Budget
 from worldverify.cost import Cost as Cost
 from worldverify.local import LocalVerifier as LocalVerifier
 from worldverify.plan import Plan as Plan
@@ -26,6 +27,7 @@ from worldverify.verdict import Margin as Margin
 from worldverify.verdict import Verdict as Verdict
 from worldverify.verdict import Verdicts as Verdicts
 from worldverify.verdict import Violation as Violation
+from worldverify.verifier import Interrupted as Interrupted
 from worldverify.verifier import Verifier as Verifier
 from worldverify.verify import verify as verify
 from worldverify.version import VERSION as __version__  # noqa: F401

@@ -1,6 +1,8 @@
 """What a verdict took. A batch's time is shared among its verdicts by the substeps each of them simulated."""
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,3 +26,21 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def total(bills: Sequence[Cost]) -> Cost:
+    """The bill of several verdicts together."""
+    saved = Counter[str]()
+    for bill in bills:
+        saved.update(bill.saved_by)
+    return Cost(
+        steps=sum(bill.steps for bill in bills),
+        steps_saved=sum(bill.steps_saved for bill in bills),
+        saved_by=dict(saved),
+        cpu_s=math.fsum(bill.cpu_s for bill in bills),
+        gpu_s=math.fsum(bill.gpu_s for bill in bills),
+        wall_s=math.fsum(bill.wall_s for bill in bills),
+        compile_s=math.fsum(bill.compile_s for bill in bills),
+        bytes=sum(bill.bytes for bill in bills),
+        cold=any(bill.cold for bill in bills),
+    )

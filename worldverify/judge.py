@@ -33,6 +33,15 @@ class Finding:
     final: Mapping[str, tuple[float, float]] | None = None  # bounds in margin scales over all that can be believed
 
 
+CAPPED_SHARE = 0.01  # of the samples may stop at the solver's limit before a finding is looked at again
+
+
+def often_capped(finding: Finding, samples: int) -> bool:
+    """Whether the solver stopped at its limit so often that a better converged one might find something else."""
+    upto = samples if finding.decided is None else finding.decided
+    return finding.capped > CAPPED_SHARE * (upto + 1)
+
+
 def atom_margins(bound: Bound, value: Floats) -> Floats:
     """(A, B, K) signed margins of the atoms, SI units, from sensor columns (B, K, S)."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

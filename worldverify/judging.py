@@ -27,6 +27,7 @@ from worldverify.table import count_line, engine_lines, judges, printable, verdi
 from worldverify.task import NOMINAL, Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
+from worldverify.verifier import Interrupted
 from worldverify.verify import verify
 
 VERDICTS = "verdicts.jsonl"  # in the folder of a report
@@ -65,25 +66,29 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     with ExitStack() as files:
         outputs = _outputs(wanted, files)
         began = time.perf_counter()
+        interrupted = False
         with Progress("Judging") as progress:
-            verdicts = verify(
-                task,
-                plans,
-                on=wanted.on,
-                engine=wanted.engine,
-                impl=wanted.impl,
-                seed=wanted.seed,
-                margins=wanted.margins,
-                randomise=wanted.randomise,
-                threads=wanted.threads,
-                watch=progress,
-                format=wanted.format,
-            )
+            try:
+                verdicts = verify(
+                    task,
+                    plans,
+                    on=wanted.on,
+                    engine=wanted.engine,
+                    impl=wanted.impl,
+                    seed=wanted.seed,
+                    margins=wanted.margins,
+                    randomise=wanted.randomise,
+                    threads=wanted.threads,
+                    watch=progress,
+                    format=wanted.format,
+                )
+            except Interrupted as early:
+                verdicts, interrupted = early.verdicts, True
         took_s = time.perf_counter() - began
         lines = "".join(json.dumps(v.to_json(), allow_nan=False) + "\n" for v in verdicts)
         saved = [_saved(output, lines) for output in outputs]
     page, trouble = None, list[str]()
-    if wanted.report is not None:
+    if wanted.report is not None and not interrupted:
         page, trouble = _report(task, verdicts, plans, wanted, took_s)
     if wanted.json == "-":
         sys.stdout.write(lines)
@@ -102,6 +107,8 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
         print(f"Report: {page}", file=listing)
     if not all(saved):
         raise UsageError("Not everything was written: see above.")
+    if interrupted:
+        raise KeyboardInterrupt
     for sentence in trouble:
         print(f"worldverify: {printable(sentence)}", file=sys.stderr)
     return bool(trouble) or any(v.status == "INVALID" and v.cause == "infra" for v in verdicts)

@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
+from worldverify.budget import Budget, Halt
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.declared import contract_of
@@ -18,16 +20,17 @@ from worldverify.engines.making import physics_on
 from worldverify.engines.physics import Job, Outcome, Physics
 from worldverify.kernels.engine import EngineInfo
 from worldverify.plan import Plan, admit, plan_id
-from worldverify.reasons import fail_reason, fault_reason, inconclusive_reason, pass_reason
+from worldverify.reasons import early_reason, fail_reason, fault_reason, inconclusive_reason, pass_reason
 from worldverify.refusal import Cause, Refusal
 from worldverify.registry import load
 from worldverify.request import digest_of, request_of, task_identity
 from worldverify.schedule import ALL_RULES, Schedule
+from worldverify.scheduling.queue import NO_FINDING
 from worldverify.scoring import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
-from worldverify.verifier import Margins, Randomised, Scope
+from worldverify.verifier import Interrupted, Margins, Randomised, Rank, Scope
 from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
@@ -62,9 +65,11 @@ class LocalVerifier:
         watch: Watch | None = None,
         format: str | ActionSpec | None = None,
         schedule: Schedule = ALL_RULES,
+        budget: Budget | None = None,
+        rank: Rank | None = None,
     ) -> Verdicts:
         """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
-        from trusted physics and is not checked as a start."""
+        from trusted physics and is not checked as a start. Raises Interrupted for a KeyboardInterrupt in physics."""
         if self._physics is None:
             raise RuntimeError("This verifier is closed: make another one.")
         clock, cpu = time.perf_counter(), time.process_time()
@@ -73,6 +78,9 @@ class LocalVerifier:
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
         if _one_of("randomise", randomise, ("start", "all")) == "all":
             options["randomise"] = randomise
+        if rank is not None:
+            _one_of("rank", rank, ("best",))
+        self._check_early(schedule, margins, budget, rank)
         self._physics.check(task)
         items = candidates(plans)
         declared = None if format is None else contract_of(format, None, task.contracts, task.name)[0]
@@ -92,9 +100,9 @@ class LocalVerifier:
             c if isinstance(c, Refusal) else world.arriving(c, s, task.samples if whole else len(c) * task.substeps)
             for c, s in zip(compiled, states, strict=True)
         ]
-        outcomes = self._run(
-            self._physics, world.task, options, history, states, arriving, watch, schedule, given=given
-        )
+        full, best = options["margins"] == "full", rank is not None
+        job = Job(world.task, not whole, full, history, _untold, given, schedule, Halt(budget), best)
+        outcomes = self._run(self._physics, job, states, arriving, watch)
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             found = admitted[i]
@@ -107,7 +115,24 @@ class LocalVerifier:
             chunk = options["scope"] == "chunk"
             verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], self._physics.info, request, said, chunk))
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
-        return Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
+        answer = Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
+        if job.halt.why == "interrupted":
+            self._physics.close()
+            raise Interrupted(answer)
+        return answer
+
+    def _check_early(self, schedule: Schedule, margins: Margins, budget: Budget | None, rank: Rank | None) -> None:
+        """Raises ValueError where nothing could be left out though it is asked for."""
+        if budget is None and rank is None:
+            return
+        asked = "rank" if rank is not None else "budget"
+        assert self._physics is not None
+        if not self._physics.ends_early:
+            raise ValueError(f"{asked} is for MuJoCo C: use on='cpu' without engine= and impl=, or leave {asked} out.")
+        if schedule == Schedule.exhaustive() or (rank is not None and not schedule.stop):
+            raise ValueError(f"{asked} needs a schedule with stop=True: leave schedule out.")
+        if rank is not None and margins == "full":
+            raise ValueError("rank compares margins at the moment that decides: leave margins out.")
 
     def close(self) -> None:
         """Give back the engines."""
@@ -118,17 +143,13 @@ class LocalVerifier:
     def _run(
         self,
         physics: Physics,
-        task: Task,
-        options: Mapping[str, str],
-        history: Trace | None,
+        job: Job,
         states: Floats,
         compiled: Sequence[Floats | Refusal],
         watch: Watch | None,
-        schedule: Schedule,
-        *,
-        given: bool,
     ) -> list[Outcome | Refusal]:
         """Simulate what compiled, block by block. A block whose engine fails loses no other."""
+        task = job.task
         results: dict[int, Outcome | Refusal] = {i: c for i, c in enumerate(compiled) if isinstance(c, Refusal)}
         work = [(i, c) for i, c in enumerate(compiled) if not isinstance(c, Refusal)]
         block = physics.most(task)
@@ -140,7 +161,7 @@ class LocalVerifier:
             if watch is not None:
                 watch(min(done, total), total)
 
-        job = Job(task, options["scope"] == "chunk", options["margins"] == "full", history, told, given, schedule)
+        job = replace(job, told=told)
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]
@@ -152,7 +173,10 @@ class LocalVerifier:
 def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats]) -> Sequence[Outcome | Refusal]:
     """What physics says of a block. If it fails, the plans run one by one, so that only the failing ones are lost."""
     try:
-        return physics.run(job, states, controls)
+        if job.halt.why is None:
+            return physics.run(job, states, controls)
+    except KeyboardInterrupt:
+        job.halt.why = "interrupted"
     except EngineRefused:
         raise
     except DeviceLost as error:
@@ -163,6 +187,11 @@ def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats
             return [_found(physics, job, states[i : i + 1], [u])[0] for i, u in enumerate(controls)]
         said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
         return [Refusal("engine_failed", " ".join(said.split()), cause="infra")]
+    return [Outcome(NO_FINDING, None, 0, 0, False, undecided=job.halt.why)] * len(controls)
+
+
+def _untold(steps: int) -> None:
+    """Nobody watches."""
 
 
 def candidates(plans: Any) -> list[object]:
@@ -265,7 +294,10 @@ def _verdict(
         status, cause, code, margins = finding.status, None, None, finding.margins
         violation, decided_s = None, None if finding.decided is None else finding.decided * h
         warnings = (*warnings, *outcome.warnings)
-        if outcome.unconverged:
+        if outcome.undecided is not None:
+            status, code = "INCONCLUSIVE", outcome.undecided
+            reason = early_reason(outcome.undecided, outcome.known * h)
+        elif outcome.unconverged:
             status, code = "INCONCLUSIVE", "unconverged"
             reason = f"Undecided: {outcome.warnings[-1]}"
         elif status == "PASS":
@@ -279,7 +311,8 @@ def _verdict(
             code, reason = fault_reason(finding, h, cause or "model")
         else:
             reason = inconclusive_reason(margins, task.horizon, chunk)
-    reward, valid = reward_of(status, cause, margins.values(), task.reward_min)
+    left = isinstance(outcome, Outcome) and outcome.undecided is not None
+    reward, valid = (math.nan, False) if left else reward_of(status, cause, margins.values(), task.reward_min)
     info, method = outcome.info if isinstance(outcome, Outcome) else physics, "exhaustive"
     return Verdict(
         id=id if plan is None or plan.id is None else plan.id,
@@ -316,11 +349,11 @@ def _billed(
     for verdict, outcome, n in zip(verdicts, outcomes, steps, strict=True):
         share = n / total if total else 1 / len(verdicts)
         run = not isinstance(outcome, Refusal)
-        saved = {} if isinstance(outcome, Refusal) else {"stop": outcome.stopped, "share": outcome.shared}
+        saved = {} if isinstance(outcome, Refusal) else outcome.saved
         cost = Cost(
             steps=n,
             steps_saved=sum(saved.values()),
-            saved_by={rule: substeps for rule, substeps in saved.items() if substeps},
+            saved_by=saved,
             cpu_s=cpu_s * share if total else cpu_s / len(verdicts),
             gpu_s=outcome.device_s if isinstance(outcome, Outcome) else 0.0,
             placement=outcome.placement if isinstance(outcome, Outcome) else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from worldverify.budget import Undecided
 from worldverify.judge import Finding
 from worldverify.kernels.engine import Fault
 from worldverify.refusal import Cause
@@ -52,6 +53,18 @@ def inconclusive_reason(margins: Mapping[str, Margin], evidence_s: float, chunk:
         f"{listed} {verb} still undecided after {evidence_s:g} s of evidence: a margin is exactly zero, or the "
         "requirement looks beyond the horizon."
     )
+
+
+_EARLY = {
+    "budget": "the budget ended",
+    "interrupted": "the run was interrupted",
+    "outranked": "another plan was found to be better than this one can be,",
+}
+
+
+def early_reason(why: Undecided, known_s: float) -> str:
+    """Why a plan was left undecided of which `known_s` were simulated."""
+    return f"Undecided: {_EARLY[why]} {f'{known_s:g} s into the plan' if known_s else 'before it was simulated'}."
 
 
 def fault_reason(finding: Finding, timestep: float, cause: Cause) -> tuple[str, str]:

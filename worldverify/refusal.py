@@ -47,6 +47,10 @@ CODES: dict[str, str] = {
     "initial_state": "the start state is not physical: objects overlap or are not finite",
     "precondition": "the start is not one that the task begins from, such as a goal that holds already",
     "not_a_number": "a requirement's value is not a number",
+    # work that ended early
+    "budget": "the budget of the call ended before the plan was decided",
+    "interrupted": "the run was interrupted before the plan was decided",
+    "outranked": "the plan cannot be the best any more, and only the best was asked for",
     # the spec and the model
     "bad_spec": "the spec cannot be compiled against the scene",
     "unmonitored_pair": "a hazard pair cannot collide in the compiled model",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.contracts import ctrl
-from worldverify.cost import Cost
+from worldverify.cost import Cost, total
 from worldverify.plan import Plan
 from worldverify.verdict import Status, Verdict, Verdicts
 
@@ -207,7 +207,7 @@ class Shield:
             passed=sum(v.status == "PASS" for v in judged),
             unjudged=len(verdicts) - len(judged),
             executed=sum(len(step.actions) for step in self._steps),
-            cost=_total(self._bill),
+            cost=total(self._bill),
         )
 
     def _running(self) -> Floats:
@@ -306,15 +306,3 @@ def _lasts(verdict: Verdict) -> float:
     if verdict.status == "INVALID":
         return -1.0
     return math.inf if verdict.decided_s is None else verdict.decided_s
-
-
-def _total(bills: Sequence[Cost]) -> Cost:
-    return Cost(
-        steps=sum(bill.steps for bill in bills),
-        cpu_s=math.fsum(bill.cpu_s for bill in bills),
-        gpu_s=math.fsum(bill.gpu_s for bill in bills),
-        wall_s=math.fsum(bill.wall_s for bill in bills),
-        compile_s=math.fsum(bill.compile_s for bill in bills),
-        bytes=sum(bill.bytes for bill in bills),
-        cold=any(bill.cold for bill in bills),
-    )

@@ -1,7 +1,7 @@
 """What came of a plan: status, cause, reason, margins, the first violation, reward, cost and identity."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
@@ -151,10 +151,17 @@ class Verdicts(Sequence[Verdict]):
 _ORDER = {"PASS": 3, "INCONCLUSIVE": 2, "FAIL": 1, "INVALID": 0}
 
 
+MOST_MERIT = 1.0  # margin scales; more does not count, so that standing still does not win
+
+
+def guard_merit(margins: Iterable[Margin]) -> float:
+    """The least guard margin in scales, `MOST_MERIT` at most."""
+    return min([MOST_MERIT, *(m.interval[0] / m.scale for m in margins if m.guard)])
+
+
 def _merit(verdict: Verdict) -> tuple[float, float, float]:
-    guards = [m.interval[0] / m.scale for m in verdict.margins.values() if m.guard]
     progress = [max(m.interval[0] / m.scale, -1e9) for m in verdict.margins.values() if not m.guard]
-    return _ORDER[verdict.status], min([1.0, *guards]), sum(progress)
+    return _ORDER[verdict.status], guard_merit(verdict.margins.values()), sum(progress)
 
 
 def with_cost(verdict: Verdict, cost: Cost) -> Verdict:

@@ -13,6 +13,16 @@ Scope = Literal["plan", "chunk"]
 Margins = Literal["decided", "full"]
 Randomised = Literal["start", "all"]  # which draws of a seed: of the start, or of the task's domain too
 
+Rank = Literal["best"]  # which plans need to be decided: as many as it takes to know the best
+
+
+class Interrupted(KeyboardInterrupt):
+    """A KeyboardInterrupt while plans were simulated. What was decided by then is whole; the rest is INCONCLUSIVE."""
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        super().__init__()
+        self.verdicts = verdicts
+
 
 class Verifier(Protocol):
     """Judges plans. Verdicts come in the order of the plans, one each, whatever the plans are.

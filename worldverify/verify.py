@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
+from worldverify.budget import Budget
 from worldverify.engines.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
 from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.task import Task
 from worldverify.verdict import Verdicts
-from worldverify.verifier import Margins, Randomised, Scope
+from worldverify.verifier import Margins, Randomised, Rank, Scope
 
 
 def verify(
@@ -31,6 +32,8 @@ def verify(
     watch: Watch | None = None,
     format: str | ActionSpec | None = None,
     schedule: Schedule = ALL_RULES,
+    budget: Budget | None = None,
+    rank: Rank | None = None,
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -43,7 +46,12 @@ def verify(
     friction, actuators, delay and errors of perception of the task's domain. threads: None for every CPU this process
     may use. watch(done, total) is told of the physics steps done. format: what the candidates mean that do not say it
     themselves: the name of a preset (`worldverify.presets`) or an ActionSpec. schedule: which rules save physics steps
-    on MuJoCo C; none of them changes a verdict, and `Schedule.exhaustive()` follows none.
+    on MuJoCo C; none of them changes a verdict, and `Schedule.exhaustive()` follows none. budget: how much physics may
+    be spent; what is not decided by then is INCONCLUSIVE (code "budget"), with its margins so far, and not valid as a
+    reward. rank="best": only the best plan is wanted (`Verdicts.best`, the same as without); one that cannot become it
+    is left INCONCLUSIVE (code "outranked").
+
+    A KeyboardInterrupt while plans are simulated is raised as `Interrupted`, whose `verdicts` keep what was decided.
 
     on: "cpu" is MuJoCo C; "gpu" is MJX, and refused where there is no GPU; "auto" takes what was measured to be faster
     for this task and number of plans, the CPU where there is no GPU. engine, impl: for tests and experts, "mujoco", or
@@ -66,6 +74,8 @@ def verify(
             watch=watch,
             format=format,
             schedule=schedule,
+            budget=budget,
+            rank=rank,
         )
     finally:
         verifier.close()

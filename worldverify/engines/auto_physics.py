@@ -57,6 +57,10 @@ class AutoPhysics:
         if self._gpu is not None:
             self._gpu.close()
 
+    @property
+    def ends_early(self) -> bool:
+        return True
+
     def check(self, task: Task) -> None:
         pass  # what the GPU cannot simulate, MuJoCo C can
 
@@ -126,6 +130,8 @@ class AutoPhysics:
     def _no_gpu(self, job: Job) -> str | None:
         """Why MuJoCo C must judge this job, as a sentence."""
         task = job.task
+        if job.best or job.halt.limited:
+            return "A budget, and the search for the best plan, are for MuJoCo C."
         if self._gpu is None and self._fault is None:
             self._fault = self._refusal()
             try:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from worldverify.engines.backend import Backend, DeviceLost, EngineRefused
 from worldverify.engines.band import Band, depth, load_band, save_band
 from worldverify.engines.caches import use_kernel_caches
-from worldverify.engines.physics import CAPPED_SHARE, Job, MujocoPhysics, Outcome, judged, last_samples, simulated
+from worldverify.engines.physics import Job, MujocoPhysics, Outcome, judged, last_samples, simulated
 from worldverify.engines.selftest import require_backend
 from worldverify.identity import sha256
-from worldverify.judge import Finding, findings_of, question_of
+from worldverify.judge import Finding, findings_of, often_capped, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.scene import Scene
 from worldverify.task import Task
@@ -60,6 +60,10 @@ class DevicePhysics:
         self._kept: OrderedDict[tuple[int, bool], _Kept] = OrderedDict()
         self._lanes: int | None = None  # a call of at most this many fits the device's memory, if that was ever short
         require_backend(backend)
+
+    @property
+    def ends_early(self) -> bool:
+        return False
 
     @property
     def info(self) -> EngineInfo:
@@ -140,8 +144,7 @@ class DevicePhysics:
             return f"{name} {what} at {(finding.untrusted or 0) * job.task.timestep:.3f} s."
         if finding.status == "INCONCLUSIVE":
             return f"{name} leaves it undecided."
-        upto = finding.decided or 0
-        if finding.capped > CAPPED_SHARE * (upto + 1):
+        if often_capped(finding, job.task.samples):
             return f"the solver of {name} often stopped at its iteration limit."
         if band is None:
             count = "" if self._backend.device == "gpu" else " --count 720"  # what is drawn by itself is too few there

@@ -1,15 +1,16 @@
 """Engines at work: run a block of plans, repeat what cannot be believed, and find out whose fault it is."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.judge import Finding, judge
+from worldverify.budget import Halt, Undecided
+from worldverify.judge import Finding, judge, often_capped
 from worldverify.kernels.engine import Engine, EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
@@ -24,7 +25,6 @@ Floats = NDArray[np.float64]
 INFO = EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
 
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
-CAPPED_SHARE = 0.01  # of the substeps may stop at the solver's limit before the plan is run again
 
 SLOW_CLOCK = 0.01  # of the time that a clock in float32 may lose or win by rounding
 
@@ -45,6 +45,8 @@ class Job:
     told: Callable[[int], None]  # is told of every n substeps done
     given: bool = False  # the states come from the caller, not from the task's seeds
     schedule: Schedule = ALL_RULES
+    halt: Halt = field(default_factory=Halt)
+    best: bool = False  # only the best plan is wanted
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Outcome:
     placement: str | None = None  # why it ran where it did, if that was chosen
     warnings: tuple[str, ...] = ()
     unconverged: bool = False  # a better converged solver gives another verdict
-    shared: int = 0  # substeps that were simulated for another plan
-    stopped: int = 0  # substeps after it was decided
+    saved: Mapping[str, int] = field(default_factory=dict)  # rule -> substeps of the plain run not simulated
+    undecided: Undecided | None = None  # why nothing more is known
+    known: int = 0  # substeps of the plan that the finding rests on
 
 
 def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Floats], chunk: int) -> Trace:
@@ -102,12 +105,24 @@ def judged(job: Job, trace: Trace, *, final: bool = False) -> list[Finding]:
     return judge(job.task.scene.bound, trace, horizon=job.task.samples, chunk=job.chunk, full=job.full, final=final)
 
 
+def _not_repeated(why: Undecided, outcome: Outcome) -> Outcome:
+    """What is said of a plan when nothing may be run again to find out whose fault it is."""
+    if outcome.finding.status != "INVALID":
+        return outcome
+    return replace(outcome, finding=replace(outcome.finding, status="INCONCLUSIVE"), undecided=why)
+
+
 class Physics(Protocol):
     """Runs jobs on an engine."""
 
     @property
     def info(self) -> EngineInfo:
         """What runs them; what is found again by MuJoCo C says so itself."""
+        ...
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether a budget, or a better plan, ends its work."""
         ...
 
     def check(self, task: Task) -> None:
@@ -142,6 +157,10 @@ class MujocoPhysics:
     def info(self) -> EngineInfo:
         return INFO
 
+    @property
+    def ends_early(self) -> bool:
+        return True
+
     def check(self, task: Task) -> None:
         pass  # the scene was compiled by it
 
@@ -158,9 +177,20 @@ class MujocoPhysics:
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
         found, cold = self._find(job, states, controls)
         outcomes = [
-            Outcome(one.finding, None, one.steps, one.evidence, cold, shared=one.shared, stopped=one.stopped)
+            Outcome(
+                one.finding,
+                None,
+                one.steps,
+                one.evidence,
+                cold,
+                saved=one.saved,
+                undecided=one.undecided,
+                known=one.known,
+            )
             for one in found
         ]
+        if job.halt.why is not None:
+            return [_not_repeated(job.halt.why, one) for one in outcomes]
         self._repeat_faults(job, states, controls, outcomes)
         self._repeat_unconverged(job, states, controls, outcomes)
         return outcomes
@@ -178,7 +208,7 @@ class MujocoPhysics:
             rows = np.flatnonzero(ends == samples).tolist()
             lanes = min(rules.lanes or MOST_LANES, len(rows))
             engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations)
-            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told)
+            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best)
 
             def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
                 found[rows[plan]] = one
@@ -198,7 +228,7 @@ class MujocoPhysics:
             engine, cold = self._engine(job.task.scene, len(controls[part]), roomy=roomy, iterations=iterations)
             trace = simulated(job, engine, states[part], controls[part], self._chunk)
             steps, size = trace.value.shape[1] - 1, (trace.value.nbytes + trace.fault.nbytes) // len(controls[part])
-            found += [Scheduled(finding, steps, 0, 0, size) for finding in judged(job, trace)]
+            found += [Scheduled(finding, steps, {}, size, steps) for finding in judged(job, trace)]
             built |= cold
         return found, built
 
@@ -228,7 +258,14 @@ class MujocoPhysics:
                     holds[key] = self._holds(job, states[i])
                     spent += job.task.samples
                 cause = "plan" if holds[key] else "model"
-            outcomes[i] = replace(outcomes[i], finding=finding, cause=cause, steps=spent, warnings=warnings)  # type: ignore[arg-type]
+            outcomes[i] = replace(
+                outcomes[i],
+                finding=finding,
+                cause=cause,  # type: ignore[arg-type]
+                steps=spent,
+                warnings=warnings,
+                undecided=again.undecided,
+            )
 
     def _holds(self, job: Job, state: Floats) -> bool:
         """Whether the scene stays trusted to the horizon while the start state's own controls are held."""
@@ -246,7 +283,11 @@ class MujocoPhysics:
         self, job: Job, states: Floats, controls: Sequence[Floats], outcomes: list[Outcome]
     ) -> None:
         """Plans whose solver often stopped at its limit once more with a higher limit: the verdict must not change."""
-        rows = [i for i, o in enumerate(outcomes) if o.finding.status != "INVALID" and self._capped(job, o)]
+        rows = [
+            i
+            for i, o in enumerate(outcomes)
+            if o.finding.status != "INVALID" and often_capped(o.finding, job.task.samples)
+        ]
         if not rows:
             return
         found, _ = self._find(job, states[rows], [controls[i] for i in rows], iterations=MORE_ITERATIONS)
@@ -260,14 +301,9 @@ class MujocoPhysics:
                 outcomes[i],
                 steps=outcomes[i].steps + again.steps,
                 unconverged=not same,
+                undecided=again.undecided,
                 warnings=(*outcomes[i].warnings, note),
             )
-
-    @staticmethod
-    def _capped(job: Job, outcome: Outcome) -> bool:
-        finding = outcome.finding
-        upto = job.task.samples if finding.decided is None else finding.decided
-        return finding.capped > CAPPED_SHARE * (upto + 1)
 
     def _engine(
         self, scene: Scene, plans: int, *, roomy: bool = False, iterations: int = 1

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.engines.band import Band, depth
-from worldverify.engines.physics import CAPPED_SHARE
 from worldverify.identity import sha256
-from worldverify.judge import Finding
+from worldverify.judge import Finding, often_capped
 from worldverify.kernels.binomial import upper_bound
 from worldverify.kernels.engine import Fault
 from worldverify.parity.contender import Contender
@@ -123,8 +122,7 @@ def verdict_parity(true: Sequence[Finding], found: Sequence[Finding], *, refused
 
 def stands(finding: Finding) -> bool:
     """Whether verify would take a finding as it is, the guard band aside."""
-    capped = finding.capped > CAPPED_SHARE * ((finding.decided or 0) + 1)
-    return finding.status in DECIDED and not capped
+    return finding.status in DECIDED and not often_capped(finding, finding.decided or 0)
 
 
 def deciding_error(true: Finding, found: Finding) -> float:

@@ -1,22 +1,25 @@
 """Lanes at work: each takes an edge of the trie, is watched while it runs, and takes the next when that is decided."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from worldverify.judge import Finding, atom_margins
+from worldverify.budget import Halt, Undecided
+from worldverify.judge import Finding, atom_margins, often_capped
 from worldverify.kernels.engine import Fault, Fork, ForkingEngine
 from worldverify.kernels.mujoco_cpu import state_slice
 from worldverify.kernels.online import Online, Whole, monitor
 from worldverify.schedule import Schedule
 from worldverify.scheduling.evidence import NOTHING, Pieces, judge_pieces
+from worldverify.scheduling.race import Race, ceilings
 from worldverify.scheduling.trie import Edge, every_plan, trie
 from worldverify.simulate import Trace
 from worldverify.task import Task
+from worldverify.verdict import MOST_MERIT
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,6 +28,8 @@ MOST_LANES = 128
 # Samples of all lanes between two looks at them: fewer waste calls, more are simulated of plans that are decided.
 ROUND_SAMPLES, SHORTEST_ROUND = 2048, 24
 JUDGED_TOGETHER = 64  # plans
+
+NO_FINDING = Finding("INCONCLUSIVE", None, {}, None, None, Fault(0), None, 0)  # of what was never simulated
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Work:
     history: Trace | None  # evidence before the given states
     samples: int  # physics substeps that each plan lasts
     told: Callable[[int], None]  # is told of every n substeps done or saved
+    halt: Halt  # whether the call is to end early
+    best: bool  # only the best plan is wanted
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,10 @@ class Scheduled:
 
     finding: Finding
     steps: int  # substeps simulated for it: what plans share is on the bill of the first of them
-    shared: int  # substeps that were simulated for another plan
-    stopped: int  # substeps after it was decided
+    saved: Mapping[str, int]  # rule -> substeps of the plain run that were not simulated
     evidence: int  # bytes
+    known: int  # substeps of the plan that the finding rests on
+    undecided: Undecided | None = None  # why nothing more is known
 
 
 @dataclass(eq=False)
@@ -59,6 +67,12 @@ class _Waiting:
     fork: Fork | None = None
     watched: list[Any] | None = None
     evidence: Pieces = NOTHING
+    ceiling: float = MOST_MERIT  # see `Race`
+
+    @property
+    def period(self) -> int:
+        """Control periods done."""
+        return self.edge.first
 
 
 @dataclass(eq=False)
@@ -66,6 +80,7 @@ class _Running:
     edge: Edge
     period: int  # control periods done
     evidence: Pieces
+    ceiling: float
 
 
 def schedule(
@@ -96,6 +111,8 @@ class _Lanes:
         self._waiting = [_Waiting(edge) for edge in reversed(edges)]
         self._running: dict[int, _Running] = {}
         self._decided: list[tuple[list[int], Pieces, int]] = []  # plans, what they showed, substeps until then
+        self._open = set(range(len(controls)))  # plans of which nothing was said yet
+        self._race = Race() if work.best else None
         self._steps = np.zeros(len(controls), dtype=np.int64)
         self._before = _before(work)
         bound = task.scene.bound
@@ -113,20 +130,36 @@ class _Lanes:
         return monitor(formulas, end, self._engine.nlane) if formulas else None
 
     def run(self) -> None:
-        while self._waiting or self._running:
-            if self._rules.refill or not self._running:
-                self._fill()
-            self._round()
-        self._judge()
+        try:
+            while (self._waiting or self._running) and self._work.halt.why is None:
+                if self._rules.refill or not self._running:
+                    self._fill()
+                if self._running:
+                    self._round()
+                if self._race is not None:
+                    self._drop(self._race)
+            self._judge()
+        except KeyboardInterrupt:
+            self._work.halt.why = "interrupted"
+        if self._work.halt.why is not None:
+            left: list[_Running | _Waiting] = [*self._running.values(), *self._waiting]
+            for one in left:
+                self._leave(one, self._work.halt.why)
+            for plan in sorted(self._open):  # whose last step was cut off
+                self._say([plan], NO_FINDING, NOTHING, 0, self._work.halt.why)
 
     def _fill(self) -> None:
         """Free lanes take what waits. The last edge that was put aside goes first, so that few wait at a time."""
-        free = [lane for lane in range(self._engine.nlane) if lane not in self._running][: len(self._waiting)]
+        free = [lane for lane in range(self._engine.nlane) if lane not in self._running]
         begun: list[tuple[int, _Waiting]] = []
-        for lane in free:
+        while free and self._waiting:
             one = self._waiting.pop()
-            begun.append((lane, one))
-            self._running[lane] = _Running(one.edge, one.edge.first, one.evidence if one.fork else self._before)
+            if self._race is not None and self._race.beaten(one.ceiling, one.edge.plans):
+                self._leave(one, "outranked")
+                continue
+            begun.append((free.pop(0), one))
+            evidence = one.evidence if one.fork else self._before
+            self._running[begun[-1][0]] = _Running(one.edge, one.period, evidence, one.ceiling)
         fresh = [(lane, one) for lane, one in begun if one.fork is None]
         if fresh:
             lanes = np.array([lane for lane, _ in fresh])
@@ -141,6 +174,13 @@ class _Lanes:
                 self._engine.restore(np.array([lane]), one.fork)
                 if self._monitor is not None and one.watched is not None:
                     self._monitor.restore(np.array([lane]), one.watched)
+
+    def _drop(self, race: Race) -> None:
+        """Lanes whose plans cannot be the best any more are free."""
+        self._judge()
+        for lane, one in list(self._running.items()):
+            if race.beaten(one.ceiling, one.edge.plans):
+                self._leave(self._running.pop(lane), "outranked")
 
     def _round(self) -> None:
         """Every lane goes on by some periods; those that reach the end of their edge sooner by fewer."""
@@ -158,6 +198,7 @@ class _Lanes:
         samples = self._engine.advance(lanes, held)
         over = self._look(lanes, samples.value, samples.fault)
         self._work.told(held.shape[0] * held.shape[1])
+        self._work.halt.spend(held.shape[0] * held.shape[1])
         for lane in lanes.tolist():
             one = self._running[lane]
             one.period += periods
@@ -193,6 +234,8 @@ class _Lanes:
         if self._monitor is not None:
             low, high, _ = self._monitor.add(lanes, relative)
             over |= (low > 0).all(axis=1) | (high < 0).any(axis=1)
+            for lane, ceiling in zip(lanes.tolist(), ceilings(high).tolist(), strict=True):
+                self._running[lane].ceiling = ceiling
         return np.asarray(over)
 
     def _relative(self, value: Floats) -> Floats:
@@ -207,7 +250,7 @@ class _Lanes:
         if others:
             fork = self._engine.save(here)
             watched = None if self._monitor is None else self._monitor.save(here)
-            self._waiting.extend(_Waiting(edge, fork, watched, one.evidence) for edge in reversed(others))
+            self._waiting += [_Waiting(edge, fork, watched, one.evidence, one.ceiling) for edge in reversed(others)]
         one.edge = first
 
     def _retire(self, lane: int) -> None:
@@ -245,11 +288,46 @@ class _Lanes:
             full=work.full,
         )
         for (plans, evidence, steps), finding in zip(decided, findings, strict=True):
-            size = evidence.nbytes
-            for plan in plans:
-                own = int(self._steps[plan])
-                work.told(work.samples - own)
-                self._done(plan, Scheduled(finding, own, steps - own, work.samples - steps, size))
+            self._say(plans, finding, evidence, steps)
+            if self._race is not None and finding.status == "PASS" and not often_capped(finding, work.task.samples):
+                self._race.passed(plans[0], list(finding.margins.values()))
+
+    def _leave(self, one: _Running | _Waiting, why: Undecided) -> None:
+        """Say of the plans that go this way what is known of them."""
+        work, finding = self._work, NO_FINDING
+        if one.evidence.samples > self._before.samples:
+            (finding,) = judge_pieces(
+                work.task.scene.bound,
+                [one.evidence],
+                horizon=work.task.samples,
+                last=min(self._before.samples + work.samples, work.task.samples),
+                chunk=work.chunk,
+                full=work.full,
+            )
+            finding = replace(
+                finding,
+                status="INCONCLUSIVE",
+                decided=None,
+                violated=None,
+                untrusted=None,
+                fault=Fault(0),
+                bad_atom=None,
+            )
+        self._say(one.edge.plans, finding, one.evidence, one.period * work.task.substeps, why)
+
+    def _say(
+        self, plans: Sequence[int], finding: Finding, evidence: Pieces, steps: int, why: Undecided | None = None
+    ) -> None:
+        """`steps`: substeps of the plan that the evidence covers."""
+        for plan in plans:
+            own, rest = int(self._steps[plan]), self._work.samples - steps
+            saved = {"share": max(0, steps - own)}
+            if why is None or why == "outranked":
+                saved["stop" if why is None else "rank"] = rest
+            self._work.told(self._work.samples - own)
+            self._open.discard(plan)
+            told = {rule: n for rule, n in saved.items() if n}
+            self._done(plan, Scheduled(finding, own, told, evidence.nbytes, steps, why))
 
 
 def _before(work: Work) -> Pieces:
