@@ -312,6 +312,7 @@ def test_progress_in_a_pipe_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bar_never_shows_more_than_all() -> None:
     assert "] 100%  0 s left" in bar("x", 1.7, 3.0)
+    assert "]  50%  100.0 plans/s  2 s left" in bar("x", 0.5, 2.0, plans=400)
 
 
 def test_an_output_appears_when_it_is_written_and_not_before(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What is not simulated changes no verdict: every rule, alone and together, against the plain exhaustive run."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import worldverify as wv
 from worldverify import Schedule
+from worldverify.cli import main
 from worldverify.compile import compile_for
 from worldverify.engines.physics import MujocoPhysics
 from worldverify.kernels.engine import Fault
@@ -436,3 +439,45 @@ def test_memory_is_given_back_as_plans_are_decided(task: wv.Task, monkeypatch: p
 def test_rules_that_make_no_sense_are_refused(options: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Schedule(**options)
+
+
+# On the command line
+
+
+@pytest.fixture
+def plans_file(tmp_path: Path) -> str:
+    path = tmp_path / "plans.jsonl"
+    texts = ['{"skills": [{"skill": "pick", "object": "cube"}]}', '{"skills": [{"skill": "home"}]}', "nonsense"]
+    path.write_text(
+        "".join(json.dumps({"id": f"p{i}", "text": text}) + "\n" for i, text in enumerate([*texts, texts[0]]))
+    )
+    return str(path)
+
+
+def test_the_command_says_what_was_saved(plans_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "PickCube-v0", plans_file]) == 0
+    assert (
+        "2,000 of 3,000 physics steps were simulated; saved: 33% shared with another plan." in capsys.readouterr().out
+    )
+
+
+def test_the_command_ends_early(plans_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "PickCube-v0", plans_file, "--most-steps", "300"]) == 0
+    assert "Undecided: the budget ended" in capsys.readouterr().out
+    assert main(["verify", "PickCube-v0", plans_file, "--most-seconds", "600", "--rank", "best"]) == 0
+    assert "PASS" in capsys.readouterr().out
+
+
+def test_an_interrupted_command_writes_what_was_decided(
+    plans_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MujocoEngine, "advance", pressed)
+    out = tmp_path / "out.jsonl"
+    assert main(["verify", "PickCube-v0", plans_file, "--json", str(out)]) == 130
+    assert [json.loads(line)["code"] for line in out.read_text().splitlines()] == [
+        *("interrupted", "interrupted", "no_plan", "interrupted")
+    ]
+    assert "interrupted" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.command import add_bench
 from worldverify.newtask.command import add_new_task
-from worldverify.options import whole
+from worldverify.options import number, whole
 from worldverify.parity.command import add_parity
 from worldverify.proposing.command import add_propose
 from worldverify.usage import UsageError, import_fault
@@ -144,6 +144,15 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument("--json", metavar="OUT.jsonl", help="write one verdict line a plan; - is the standard output")
     verify.add_argument("--report", metavar="DIR", help="write DIR/index.html and DIR/verdicts.jsonl")
     verify.add_argument("--threads", type=whole(1), help="CPU threads (default: every CPU this process may use)")
+    verify.add_argument("--most-steps", type=whole(1), metavar="N", help="end after so many physics steps")
+    verify.add_argument(
+        "--most-seconds", type=number(1e-3), metavar="S", help="end after so many seconds of simulation"
+    )
+    verify.add_argument(
+        "--rank",
+        choices=("best",),
+        help="decide only as many plans as it takes to know the best one",
+    )
     verify.add_argument(
         "--margins",
         choices=("decided", "full"),
@@ -257,6 +266,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         impl=impl,
         json=arguments.json,
         report=arguments.report,
+        most_steps=arguments.most_steps,
+        most_seconds=arguments.most_seconds,
+        rank=arguments.rank,
     )
     return NOT_ALL if judge_files(task, arguments.plans, wanted) else DONE
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from worldverify.action import ActionSpec
+from worldverify.budget import Budget
 from worldverify.engines.backend import EngineRefused, On
 from worldverify.local import LocalVerifier
 from worldverify.options import output
@@ -23,11 +24,11 @@ from worldverify.outputs import Output, ready_folder
 from worldverify.planpaths import plans_of
 from worldverify.progress import Progress
 from worldverify.replay import ask_again
-from worldverify.table import count_line, engine_lines, judges, printable, verdict_lines, warning_lines
+from worldverify.table import count_line, engine_lines, judges, printable, step_lines, verdict_lines, warning_lines
 from worldverify.task import NOMINAL, Task
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
-from worldverify.verifier import Interrupted
+from worldverify.verifier import Interrupted, Rank
 from worldverify.verify import verify
 
 VERDICTS = "verdicts.jsonl"  # in the folder of a report
@@ -47,6 +48,16 @@ class Wanted:
     json: str | None = None  # file for verdict lines, "-" for the standard output
     report: str | None = None  # folder
     format: ActionSpec | None = None  # of plans that name none
+    most_steps: int | None = None  # physics substeps
+    most_seconds: float | None = None
+    rank: Rank | None = None
+
+    @property
+    def budget(self) -> Budget | None:
+        """None where there is no limit."""
+        if self.most_steps is None and self.most_seconds is None:
+            return None
+        return Budget(self.most_steps, self.most_seconds)
 
 
 def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:
@@ -67,7 +78,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
         outputs = _outputs(wanted, files)
         began = time.perf_counter()
         interrupted = False
-        with Progress("Judging") as progress:
+        with Progress("Judging", plans=len(plans)) as progress:
             try:
                 verdicts = verify(
                     task,
@@ -81,6 +92,8 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
                     threads=wanted.threads,
                     watch=progress,
                     format=wanted.format,
+                    budget=wanted.budget,
+                    rank=wanted.rank,
                 )
             except Interrupted as early:
                 verdicts, interrupted = early.verdicts, True
@@ -96,7 +109,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     for line in verdict_lines(verdicts, width=_width(listing), colour=_coloured(listing)):
         print(line, file=listing)
     print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
-    for line in (*engine_lines(verdicts), *warning_lines(verdicts)):
+    for line in (*step_lines(verdicts), *engine_lines(verdicts), *warning_lines(verdicts)):
         print(line, file=listing)
     if wanted.randomise == "all" and task.domain == NOMINAL:
         print(

@@ -128,7 +128,9 @@ class LocalVerifier:
         asked = "rank" if rank is not None else "budget"
         assert self._physics is not None
         if not self._physics.ends_early:
-            raise ValueError(f"{asked} is for MuJoCo C: use on='cpu' without engine= and impl=, or leave {asked} out.")
+            raise EngineRefused(
+                f"{asked} is for MuJoCo C: use on='cpu' without engine= and impl=, or leave {asked} out."
+            )
         if schedule == Schedule.exhaustive() or (rank is not None and not schedule.stop):
             raise ValueError(f"{asked} needs a schedule with stop=True: leave schedule out.")
         if rank is not None and margins == "full":

@@ -12,8 +12,9 @@ REDRAW_S = 0.1  # s between two drawings
 class Progress:
     """Called with (done, total), draws one line on the standard error and wipes it at the end."""
 
-    def __init__(self, label: str, stream: TextIO | None = None) -> None:
-        self._label = label
+    def __init__(self, label: str, stream: TextIO | None = None, *, plans: int | None = None) -> None:
+        """`plans`: how many are judged, if their rate is to be shown."""
+        self._label, self._plans = label, plans
         self._stream = sys.stderr if stream is None else stream
         self._live = self._stream.isatty()
         self._began = self._drawn = time.monotonic()
@@ -32,7 +33,7 @@ class Progress:
         now = time.monotonic()
         if self._live and total > 0 and now - self._drawn >= REDRAW_S:
             self._drawn = now
-            self._put(bar(self._label, done / total, now - self._began))
+            self._put(bar(self._label, done / total, now - self._began, self._plans))
 
     def _put(self, line: str) -> None:
         self._stream.write("\r" + line.ljust(self._shown) + ("" if line else "\r"))
@@ -40,9 +41,10 @@ class Progress:
         self._shown = len(line)
 
 
-def bar(label: str, share: float, elapsed_s: float) -> str:
-    """One line: what is done, how much of it (0..1), and about how long the rest takes."""
+def bar(label: str, share: float, elapsed_s: float, plans: int | None = None) -> str:
+    """One line: what is done, how much of it (0..1), plans a second, and about how long the rest takes."""
     share = min(max(share, 0.0), 1.0)
     full = round(share * WIDTH)
     left = f"  {elapsed_s / share - elapsed_s:.0f} s left" if share > 0.02 else ""
-    return f"{label} [{'#' * full}{'.' * (WIDTH - full)}] {share:4.0%}{left}"
+    rate = f"  {share * plans / elapsed_s:,.1f} plans/s" if plans is not None and elapsed_s > 0 else ""
+    return f"{label} [{'#' * full}{'.' * (WIDTH - full)}] {share:4.0%}{rate}{left}"

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from worldverify.cost import total
 from worldverify.engines.backend import name_of as name_of_engine
 from worldverify.verdict import Verdict
 
@@ -54,16 +55,34 @@ def count_line(verdicts: Sequence[Verdict]) -> str:
     return f"{len(verdicts)} plan{'' if len(verdicts) == 1 else 's'}: {', '.join(words)}."
 
 
+_RULES = {"stop": "after the decision", "share": "shared with another plan", "rank": "of plans that could not win"}
+
+
+def step_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """How much was simulated, and which rule saved the rest."""
+    bill = total([v.cost for v in verdicts])
+    whole = bill.steps + bill.steps_saved
+    if not bill.steps_saved:
+        return []
+    saved = [f"{n / whole:.0%} {_RULES.get(rule, rule)}" for rule, n in bill.saved_by.items()]
+    return [f"{bill.steps:,} of {whole:,} physics steps were simulated; saved: {', '.join(saved)}."]
+
+
+def _ran(verdict: Verdict) -> bool:
+    """Whether it rests on physics, be it on that of a twin."""
+    return verdict.cost.steps + verdict.cost.steps_saved > 0
+
+
 def engine_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """What judged how many of the plans that were simulated, unless MuJoCo C judged them all."""
-    if all(v.engine["engine"] == "mujoco" for v in verdicts if v.cost.steps):
+    if all(v.engine["engine"] == "mujoco" for v in verdicts if _ran(v)):
         return []
     return [f"Judged {judges(verdicts)}."]
 
 
 def judges(verdicts: Sequence[Verdict]) -> str:
     """What judged how many of the plans that were simulated: "3 by mjx-warp (float32, cpu), 1 by ..."."""
-    ran = [v.engine for v in verdicts if v.cost.steps]
+    ran = [v.engine for v in verdicts if _ran(v)]
     found = Counter((engine["engine"], engine["impl"], engine["dtype"], engine["device"]) for engine in ran)
     said = [f"{n} by {name_of_engine(e, i)} ({dtype}, {device})" for (e, i, dtype, device), n in found.most_common()]
     return ", ".join(said)

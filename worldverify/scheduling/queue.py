@@ -185,7 +185,8 @@ class _Lanes:
     def _round(self) -> None:
         """Every lane goes on by some periods; those that reach the end of their edge sooner by fewer."""
         substeps = self._work.task.substeps
-        most = self._rules.chunk or max(SHORTEST_ROUND, ROUND_SAMPLES // len(self._running))
+        usual = SHORTEST_ROUND if self._work.halt.limited else ROUND_SAMPLES // len(self._running)
+        most = self._rules.chunk or max(SHORTEST_ROUND, usual)
         periods = max(1, round(most / substeps))
         left = {lane: min(periods, one.edge.last - one.period) for lane, one in self._running.items()}
         for count in sorted(set(left.values())):
