@@ -21,6 +21,7 @@ from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.kernels.online import Online, Whole
 from worldverify.scheduling import queue
 from worldverify.scheduling.trie import Edge, trie
+from worldverify.scheduling.twins import twins
 from worldverify.simulate import simulate
 
 PLAIN = Schedule.exhaustive()
@@ -481,3 +482,28 @@ def test_an_interrupted_command_writes_what_was_decided(
         *("interrupted", "interrupted", "no_plan", "interrupted")
     ]
     assert "interrupted" in capsys.readouterr().err
+
+
+# What is known from before
+
+
+def test_a_start_is_looked_at_once(task: wv.Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    honest = wv.Scene.check_start
+    monkeypatch.setattr(wv.Scene, "check_start", lambda self, state: (looked.append(1), honest(self, state))[1])
+    verifier, plans = wv.LocalVerifier(), [np.zeros((15, 1)), np.full((15, 1), 0.1)]
+    first = verifier.verify(task, plans)
+    assert answers(verifier.verify(task, plans)) == answers(first) and len(looked) == 1
+    bad = task.start(0)
+    bad[1] = np.nan
+    for _ in range(2):
+        assert {v.code for v in verifier.verify(task, plans, state=bad)} == {"initial_state"}
+    assert len(looked) == 2
+    verifier.verify(task, plans, scope="chunk")
+    assert len(looked) == 3
+
+
+def test_twins_are_found_by_start_and_controls() -> None:
+    states = np.array([[0.0], [1.0], [0.0], [0.0], [-0.0]])
+    controls = [np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((3, 1)), np.zeros((2, 1))]
+    assert twins(states, controls) == ([0, 1, 3, 4], [0, 1, 0, 2, 3])

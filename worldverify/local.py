@@ -26,6 +26,7 @@ from worldverify.registry import load
 from worldverify.request import digest_of, request_of, task_identity
 from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.scheduling.queue import NO_FINDING
+from worldverify.scheduling.starts import Starts
 from worldverify.scoring import reward_of
 from worldverify.simulate import CHUNK, Trace
 from worldverify.task import Task
@@ -50,6 +51,7 @@ class LocalVerifier:
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1 physics step; got {chunk}.")
         self._physics: Physics | None = physics_on(backend, threads=threads, chunk=chunk)
+        self._starts = Starts()
 
     def verify(
         self,
@@ -87,15 +89,15 @@ class LocalVerifier:
         states = _states(task, len(items), seed, state)
         seed = int(seed)
         admitted = [_admitted(task, raw, declared) for raw in items]
-        begins = task.check_start if options["scope"] == "plan" else task.scene.check_start
-        starts = [None] * len(items) if history is not None else _start_faults(begins, states)
+        whole = options["scope"] == "plan"
+        starts = [None] * len(items) if history is not None else self._starts.faults(task, states, whole=whole)
         ready = [a if s is None or isinstance(a, Refusal) else s for a, s in zip(admitted, starts, strict=True)]
         world = world_of(task, seed, randomise)
         made = _compiled(task, world.perceived(states), ready)
         compiled = [one.controls if isinstance(one, Compiled) else one for one in made]
         compile_s = time.perf_counter() - clock
 
-        given, whole = state is not None, options["scope"] == "plan"
+        given = state is not None
         arriving = [
             c if isinstance(c, Refusal) else world.arriving(c, s, task.samples if whole else len(c) * task.substeps)
             for c, s in zip(compiled, states, strict=True)
@@ -242,22 +244,6 @@ def _admitted(task: Task, raw: object, format: ActionSpec | None) -> Plan | Refu
         return admit(raw, contracts=task.contracts, default_rate=task.rate, task=task.name, format=format)
     except Refusal as refusal:
         return refusal
-
-
-def _start_faults(check: Callable[[Floats], None], states: Floats) -> list[Refusal | None]:
-    """Why each start cannot be judged from, or None; equal states are looked at once."""
-    seen: dict[bytes, Refusal | None] = {}
-    faults = []
-    for state in states:
-        key = state.tobytes()
-        if key not in seen:
-            try:
-                check(state)
-                seen[key] = None
-            except Refusal as refusal:
-                seen[key] = refusal
-        faults.append(seen[key])
-    return faults
 
 
 def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Compiled | Refusal]:

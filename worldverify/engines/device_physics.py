@@ -18,6 +18,7 @@ from worldverify.identity import sha256
 from worldverify.judge import Finding, findings_of, often_capped, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.scene import Scene
+from worldverify.scheduling.twins import twins
 from worldverify.task import Task
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ class DevicePhysics:
         return [o.finding for o in self._found(job, states, controls, roomy=False)]
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        if not job.schedule.share:
+            return self._tried(job, states, controls)
+        first, place = twins(states, controls)
+        found = self._tried(job, states[first], [controls[i] for i in first])
+        ends = last_samples(job, controls)
+        return [
+            found[at] if first[at] == i else replace(found[at], steps=0, device_s=0.0, saved={"share": int(ends[i])})
+            for i, at in enumerate(place)
+        ]
+
+    def _tried(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
         try:
             return self._run(job, states, controls)
         except EngineRefused:
