@@ -247,12 +247,18 @@ def _admitted(task: Task, raw: object, format: ActionSpec | None) -> Plan | Refu
 
 
 def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Compiled | Refusal]:
-    compiled: dict[int, Compiled | Refusal] = {i: p for i, p in enumerate(ready) if isinstance(p, Refusal)}
-    plans = {i: p for i, p in enumerate(ready) if isinstance(p, Plan)}
-    if plans:
-        rows = list(plans)
-        compiled.update(zip(rows, compile_for(task, states[rows], list(plans.values())), strict=True))
-    return [compiled[i] for i in range(len(ready))]
+    """Controls of what was admitted. Equal plans from one state, which models often write, are compiled once."""
+    found: list[Compiled | Refusal | None] = [p if isinstance(p, Refusal) else None for p in ready]
+    alike: dict[tuple[bytes, Plan], list[int]] = {}
+    for i, plan in enumerate(ready):
+        if isinstance(plan, Plan):
+            alike.setdefault((states[i].tobytes(), plan), []).append(i)
+    rows = [same[0] for same in alike.values()]
+    made = compile_for(task, states[rows], [plan for _, plan in alike]) if rows else []
+    for same, one in zip(alike.values(), made, strict=True):
+        for i in same:
+            found[i] = one
+    return [one for one in found if one is not None]
 
 
 def _too_short(task: Task, controls: Floats | Refusal) -> str | None:
