@@ -443,6 +443,12 @@ def test_a_large_batch_has_the_bits_of_its_plans() -> None:
     assert [bits(result) for result in together] == [bits(compiled(plan)[0]) for plan in plans]
 
 
+def test_plans_that_begin_alike_have_the_bits_of_each_alone() -> None:
+    begin = [Waypoint((0.45, 0.1, 0.3)), Waypoint((0.5, -0.1, 0.25))]
+    plans = [path(*begin, Waypoint((0.4 + 0.02 * (i // 2), 0.1, 0.2))) for i in range(8)]
+    assert [bits(one) for one in compiled(*plans)] == [bits(compiled(plan)[0]) for plan in plans]
+
+
 def test_controls_are_finite_within_range_and_no_longer_than_the_horizon() -> None:
     low, high = scene().actuator_ctrlrange.T
     rng = np.random.default_rng(0)

@@ -87,7 +87,9 @@ def solve(
     pull: float,
     turn: float = 1.0,
 ) -> ik.Solution:
-    """`ik.solve` in blocks of lanes."""
+    """`ik.solve` in blocks of lanes. Poses and starts that stand there twice, as in plans that begin alike, once."""
+    first, place = _alike(pos, quat, starts)
+    pos, quat, starts = pos[first], quat[first], starts[first]
     block = max(1, LANES // starts.shape[1])
     parts = [
         ik.solve(
@@ -104,7 +106,22 @@ def solve(
         )
         for i in range(0, max(len(pos), 1), block)
     ]
-    return ik.Solution(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return ik.Solution(*(np.concatenate(part)[place] for part in zip(*parts, strict=True)))
+
+
+def _alike(*fields: Floats) -> tuple[Ints, Ints]:
+    """(distinct rows, where among them each row of the fields (L, ...) stands). Only equal bits are alike."""
+    rows = np.concatenate([np.reshape(field, (len(field), -1)) for field in fields], axis=1)
+    seen: dict[bytes, int] = {}
+    first: list[int] = []
+    place: list[int] = []
+    for i, row in enumerate(rows):
+        key = row.tobytes()
+        if key not in seen:
+            seen[key] = len(first)
+            first.append(i)
+        place.append(seen[key])
+    return np.array(first, dtype=np.int64), np.array(place, dtype=np.int64)
 
 
 def _row(found: ik.Solution, row: int) -> ik.Solution:
