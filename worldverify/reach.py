@@ -111,7 +111,7 @@ def solve(
 
 def _alike(*fields: Floats) -> tuple[Ints, Ints]:
     """(distinct rows, where among them each row of the fields (L, ...) stands). Only equal bits are alike."""
-    rows = np.concatenate([np.reshape(field, (len(field), -1)) for field in fields], axis=1)
+    rows = np.concatenate([np.reshape(field, (len(field), math.prod(field.shape[1:]))) for field in fields], axis=1)
     seen: dict[bytes, int] = {}
     first: list[int] = []
     place: list[int] = []
