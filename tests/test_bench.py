@@ -218,6 +218,13 @@ def test_a_cold_clock_of_what_is_not_measured_is_refused(capsys: pytest.CaptureF
     assert "--cold names ReachSafe-v0, which is not measured. It can name: PickCube-v0" in capsys.readouterr().err
 
 
+def test_the_benchmark_of_the_scheduler_is_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "schedule", "--mix", "lmm"]) == 2
+    assert "No mix 'lmm'. Did you mean 'llm'?" in capsys.readouterr().err
+    assert main(["bench", "schedules"]) == 2
+    assert "No task 'schedules'." in capsys.readouterr().err
+
+
 def test_the_words_beside_crossings_stand_in_rows_of_their_own(
     report: dict[str, Any], toy_result: dict[str, Any]
 ) -> None:

@@ -23,6 +23,8 @@ from worldverify.schedule import Schedule as Schedule
 from worldverify.shield import Shield as Shield
 from worldverify.spec import Spec as Spec
 from worldverify.task import Task as Task
+from worldverify.trials.best_of import best_of as best_of
+from worldverify.trials.rules import certify as certify
 from worldverify.verdict import Margin as Margin
 from worldverify.verdict import Verdict as Verdict
 from worldverify.verdict import Verdicts as Verdicts

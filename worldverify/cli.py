@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.command import add_bench
+from worldverify.bench.schedule_command import SCHEDULE, add_bench_schedule
 from worldverify.newtask.command import add_new_task
 from worldverify.options import number, whole
 from worldverify.parity.command import add_parity
@@ -17,6 +18,7 @@ from worldverify.version import VERSION
 
 if TYPE_CHECKING:
     from worldverify.task import Task
+    from worldverify.trials.rules import Trials
 
 # What loads the simulator is imported by the commands that need it: --help is instant, and doctor works without it.
 
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character must not end the run
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser().parse_args(_one_word(sys.argv[1:] if argv is None else argv))
         status: int = arguments.run(arguments)
         print(end="", flush=True)
         return status
@@ -46,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return BROKEN_PIPE
+
+
+def _one_word(words: Sequence[str]) -> list[str]:
+    """`bench schedule` as one word: after `bench` alone argparse would take `schedule` for a task."""
+    return [SCHEDULE, *words[2:]] if list(words[:2]) == ["bench", "schedule"] else list(words)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         _add_verify,
         add_propose,
         add_bench,
+        add_bench_schedule,
         add_parity,
         _add_replay,
         add_new_task,
@@ -152,6 +160,21 @@ def _add_verify(commands: Any) -> None:
         "--rank",
         choices=("best",),
         help="decide only as many plans as it takes to know the best one",
+    )
+    tried = verify.add_mutually_exclusive_group()
+    tried.add_argument(
+        "--trials", type=whole(1, 1_000_000), metavar="N", help="say how often each plan passes: N randomised trials"
+    )
+    tried.add_argument(
+        "--certify",
+        metavar="p=P,...",
+        help="randomised trials until it is certain whether a plan passes in a share P: p=0.95,p0=0.9 tests that "
+        "against 0.9; also alpha, beta, most",
+    )
+    verify.add_argument(
+        "--keep-start",
+        action="store_true",
+        help="all trials begin from the start of --seed, as plans of numbers that were written for it need",
     )
     verify.add_argument(
         "--margins",
@@ -269,8 +292,25 @@ def _verify(arguments: argparse.Namespace) -> int:
         most_steps=arguments.most_steps,
         most_seconds=arguments.most_seconds,
         rank=arguments.rank,
+        trials=_trials(arguments),
+        keep_start=arguments.keep_start,
     )
     return NOT_ALL if judge_files(task, arguments.plans, wanted) else DONE
+
+
+def _trials(arguments: argparse.Namespace) -> "Trials | None":
+    from worldverify.trials.option import certify_option
+
+    if (arguments.trials or arguments.certify) and (arguments.rank or arguments.most_steps or arguments.most_seconds):
+        raise UsageError("--rank, --most-steps and --most-seconds leave plans undecided: leave them or the trials out.")
+    if arguments.keep_start and not (arguments.trials or arguments.certify):
+        raise UsageError("--keep-start is for trials: add --trials N or --certify p=P.")
+    if arguments.certify is None:
+        return None if arguments.trials is None else int(arguments.trials)
+    try:
+        return certify_option(arguments.certify)
+    except ValueError as error:
+        raise UsageError(f"--certify: {error}") from None
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worldverify.action import ActionSpec
 from worldverify.budget import Budget
 from worldverify.engines.backend import EngineRefused, On
@@ -26,6 +29,8 @@ from worldverify.progress import Progress
 from worldverify.replay import ask_again
 from worldverify.table import count_line, engine_lines, judges, printable, step_lines, verdict_lines, warning_lines
 from worldverify.task import NOMINAL, Task
+from worldverify.trials.rules import Trials
+from worldverify.trials.run import check_varies
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
 from worldverify.verifier import Interrupted, Rank
@@ -51,6 +56,12 @@ class Wanted:
     most_steps: int | None = None  # physics substeps
     most_seconds: float | None = None
     rank: Rank | None = None
+    trials: Trials | None = None
+    keep_start: bool = False  # in all trials that of the seed
+
+    def start(self, task: Task) -> NDArray[np.float64] | None:
+        """(nstate,) where all trials begin; None where each draws its own."""
+        return task.start(self.seed) if self.keep_start else None
 
     @property
     def budget(self) -> Budget | None:
@@ -67,6 +78,11 @@ def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:
 
 def judge_plans(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     """The same for plans at hand. Files are tried before anything is simulated, and appear whole or not at all."""
+    if wanted.trials is not None:
+        try:
+            check_varies(task, wanted.start(task))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     try:
         return _judge(task, plans, wanted)
     except EngineRefused as error:
@@ -87,6 +103,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
                     engine=wanted.engine,
                     impl=wanted.impl,
                     seed=wanted.seed,
+                    state=wanted.start(task),
                     margins=wanted.margins,
                     randomise=wanted.randomise,
                     threads=wanted.threads,
@@ -94,6 +111,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
                     format=wanted.format,
                     budget=wanted.budget,
                     rank=wanted.rank,
+                    trials=wanted.trials,
                 )
             except Interrupted as early:
                 verdicts, interrupted = early.verdicts, True

@@ -17,7 +17,7 @@ from worldverify.declared import contract_of
 from worldverify.domain import world_of
 from worldverify.engines.backend import MUJOCO, Backend, DeviceLost, EngineRefused
 from worldverify.engines.making import physics_on
-from worldverify.engines.physics import Job, Outcome, Physics
+from worldverify.engines.physics import Job, MujocoPhysics, Outcome, Physics
 from worldverify.kernels.engine import EngineInfo
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import early_reason, fail_reason, fault_reason, inconclusive_reason, pass_reason
@@ -29,7 +29,9 @@ from worldverify.scheduling.queue import NO_FINDING
 from worldverify.scheduling.starts import Starts
 from worldverify.scoring import reward_of
 from worldverify.simulate import CHUNK, Trace
-from worldverify.task import Task
+from worldverify.task import NOMINAL, Task
+from worldverify.trials.rules import Trials, rule_of
+from worldverify.trials.run import check_varies, judge_of, tried
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
 from worldverify.verifier import Interrupted, Margins, Randomised, Rank, Scope
 from worldverify.version import VERSION
@@ -50,6 +52,7 @@ class LocalVerifier:
             raise ValueError(f"threads must be at least 1; got {threads}.")
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1 physics step; got {chunk}.")
+        self._threads = threads
         self._physics: Physics | None = physics_on(backend, threads=threads, chunk=chunk)
         self._starts = Starts()
 
@@ -69,6 +72,7 @@ class LocalVerifier:
         schedule: Schedule = ALL_RULES,
         budget: Budget | None = None,
         rank: Rank | None = None,
+        trials: Trials | None = None,
     ) -> Verdicts:
         """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
         from trusted physics and is not checked as a start. Raises Interrupted for a KeyboardInterrupt in physics."""
@@ -76,12 +80,18 @@ class LocalVerifier:
             raise RuntimeError("This verifier is closed: make another one.")
         clock, cpu = time.perf_counter(), time.process_time()
         task = load(task) if isinstance(task, str) else task
-        options = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
+        options: dict[str, Any] = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
         if _one_of("randomise", randomise, ("start", "all")) == "all":
             options["randomise"] = randomise
         if rank is not None:
             _one_of("rank", rank, ("best",))
+        rule = None if trials is None else rule_of(trials)
+        if rule is not None:
+            if budget is not None or rank is not None:
+                raise ValueError("budget and rank leave plans undecided: leave them out, or leave trials out.")
+            check_varies(task, state)
+            options["trials"] = rule.to_json()
         self._check_early(schedule, margins, budget, rank)
         self._physics.check(task)
         items = candidates(plans)
@@ -121,7 +131,15 @@ class LocalVerifier:
         if job.halt.why == "interrupted":
             self._physics.close()
             raise Interrupted(answer)
-        return answer
+        if rule is None:
+            return answer
+        known = [plan if isinstance(plan, Plan) else raw for plan, raw in zip(admitted, items, strict=True)]
+        asked = {"scope": scope, "history": history, "format": format, "schedule": schedule}
+        # A world of its own is a program of its own on MJX, whose compilation takes longer than MuJoCo C for its plans.
+        own = isinstance(self._physics, MujocoPhysics) or task.domain == NOMINAL
+        worlds = self if own else LocalVerifier(threads=self._threads)
+        judge = judge_of(worlds.verify, task, known, None if state is None else states, **asked)
+        return tried(answer, rule, seed, judge, None if watch is None else _in_steps(watch, task.samples * len(items)))
 
     def _check_early(self, schedule: Schedule, margins: Margins, budget: Budget | None, rank: Rank | None) -> None:
         """Raises ValueError where nothing could be left out though it is asked for."""
@@ -196,6 +214,10 @@ def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats
 
 def _untold(steps: int) -> None:
     """Nobody watches."""
+
+
+def _in_steps(watch: Watch, total: int) -> Callable[[float], None]:
+    return lambda share: watch(round(share * total), total)
 
 
 def candidates(plans: Any) -> list[object]:

@@ -18,6 +18,7 @@ from worldverify.plan import admit
 from worldverify.refusal import Refusal
 from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
+from worldverify.trials.rules import rule_from_json
 from worldverify.verdict import SCHEMA, Margin, Verdict
 from worldverify.version import VERSION
 
@@ -50,13 +51,21 @@ def ask_again(verifier: LocalVerifier, task: Task, line: Mapping[str, Any]) -> A
         [asked["plan"]],
         seed=asked["seed"],
         state=state,
+        trials=rule_from_json(options["trials"]) if "trials" in options else None,
         **{key: options[key] for key in OPTIONS if key in options},
     )
+    if verdict.digest == line["digest"] and _counts(verdict.trials) != _counts(line.get("trials")):
+        return Answer("differs", f"{verdict.status}: the digest is the same, but the trials are not.", verdict)
     if verdict.digest == line["digest"]:
         return Answer("same", f"{verdict.status}: the digest is the same.", verdict)
     if line["engine"].get("dtype") == "float32" and line["request"]["sha256"] == verdict.request["sha256"]:
         return _compared(line, verdict)
     return Answer("differs", _difference(line, verdict), verdict)
+
+
+def _counts(trials: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What of trials does not depend on the machine."""
+    return None if trials is None else (trials["successes"], trials["n"], trials["decision"])
 
 
 def _compared(line: Mapping[str, Any], verdict: Verdict) -> Answer:

@@ -32,7 +32,7 @@ def task_identity(task: Task, options: Mapping[str, Any], history: Trace | None)
             "options": dict(options),
             "history": past,
             **({"precondition": task.precondition} if task.precondition else {}),
-            **({"domain": asdict(task.domain)} if "randomise" in options else {}),
+            **({"domain": asdict(task.domain)} if {"randomise", "trials"} & options.keys() else {}),
         }
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from worldverify.cost import total
 from worldverify.engines.backend import name_of as name_of_engine
+from worldverify.trials.words import in_short
 from worldverify.verdict import Verdict
 
 ID_WIDTH = 34  # characters of an id on a terminal
@@ -28,21 +29,26 @@ def cut(text: str, width: int) -> str:
 
 
 def verdict_lines(verdicts: Sequence[Verdict], *, width: int | None = None, colour: bool = False) -> list[str]:
-    """One line a plan: status, id, reason. `width`: characters of the terminal, None for whole reasons."""
+    """One line a plan: status, id, trials if there are any, reason.
+
+    `width`: characters of the terminal, None for whole reasons.
+    """
     names = [printable(name_of(i, v)) for i, v in enumerate(verdicts)]
     if width is not None:
         names = [cut(name, min(ID_WIDTH, max(width // 3, 8))) for name in names]
     broad = max((len(name) for name in names), default=0)
     statuses = max((len(v.status) for v in verdicts), default=0)
+    trials = [in_short(verdict.trials) for verdict in verdicts]
+    wide = max(map(len, trials), default=0)
     lines = []
-    for name, verdict in zip(names, verdicts, strict=True):
+    for name, verdict, tried in zip(names, verdicts, trials, strict=True):
         reason = printable(verdict.reason)
         if width is not None:
-            reason = cut(reason, max(width - statuses - broad - 4, 20))
+            reason = cut(reason, max(width - statuses - broad - 4 - (wide and wide + 2), 20))
         status = verdict.status.ljust(statuses)
         if colour:
             status = f"\033[{_COLOUR[verdict.status]}m{status}\033[0m"
-        lines.append(f"{status}  {name:<{broad}}  {reason}")
+        lines.append(f"{status}  {name:<{broad}}  {tried.ljust(wide) + '  ' if wide else ''}{reason}")
     return lines
 
 

@@ -12,6 +12,7 @@ from worldverify.engines.backend import On, backend_of
 from worldverify.local import LocalVerifier, Watch
 from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.task import Task
+from worldverify.trials.rules import Trials
 from worldverify.verdict import Verdicts
 from worldverify.verifier import Margins, Randomised, Rank, Scope
 
@@ -34,6 +35,7 @@ def verify(
     schedule: Schedule = ALL_RULES,
     budget: Budget | None = None,
     rank: Rank | None = None,
+    trials: Trials | None = None,
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -49,7 +51,9 @@ def verify(
     on MuJoCo C; none of them changes a verdict, and `Schedule.exhaustive()` follows none. budget: how much physics may
     be spent; what is not decided by then is INCONCLUSIVE (code "budget"), with its margins so far, and not valid as a
     reward. rank="best": only the best plan is wanted (`Verdicts.best`, the same as without); one that cannot become it
-    is left INCONCLUSIVE (code "outranked").
+    is left INCONCLUSIVE (code "outranked"). trials: judge each plan also in randomised worlds, so many of them, or as
+    many as `certify(p=...)` needs; status, margins and reward stay those of the call's own seed, and `Verdict.trials`
+    says how often the plan passes.
 
     A KeyboardInterrupt while plans are simulated is raised as `Interrupted`, whose `verdicts` keep what was decided.
 
@@ -58,8 +62,8 @@ def verify(
     "mjx" with impl "warp" or "jax", which also run on a CPU (on="cpu"). MJX computes in float32: what its guard band
     cannot settle is judged again by MuJoCo C, and says so among its warnings.
 
-    Raises ValueError for an unknown task, option or format, for a format that needs statistics, for a state of the
-    wrong shape, for an engine that cannot run here or cannot simulate the scene.
+    Raises ValueError for an unknown task, option or format, for a format that needs statistics, for trials that would
+    all be the same, for a state of the wrong shape, for an engine that cannot run here or cannot simulate the scene.
     """
     verifier = LocalVerifier(threads=threads, backend=backend_of(on, engine, impl))
     try:
@@ -76,6 +80,7 @@ def verify(
             schedule=schedule,
             budget=budget,
             rank=rank,
+            trials=trials,
         )
     finally:
         verifier.close()

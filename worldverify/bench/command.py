@@ -2,15 +2,13 @@
 
 import argparse
 import json
-import re
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worldverify.bench.called import command_line
 from worldverify.engines.backend import NAMES, parse_engines
 from worldverify.options import output, whole, write
 from worldverify.usage import UsageError, cannot_read, import_fault
@@ -33,7 +31,8 @@ def add_bench(commands: Any) -> None:
         help=what,
         description=f"{what[0].upper()}{what[1:]}. MuJoCo C is always measured: it is what the others are compared "
         "with, in speed and in verdicts.",
-        epilog="Exit status: 0 measured, 1 an engine gave another verdict than MuJoCo C, 2 wrong usage.",
+        epilog="Exit status: 0 measured, 1 an engine gave another verdict than MuJoCo C, 2 wrong usage. worldverify "
+        "bench schedule measures the scheduler: see its own --help.",
         allow_abbrev=False,
     )
     bench.set_defaults(run=run_bench)
@@ -134,7 +133,7 @@ def measure(
 
     began = time.perf_counter()
     here = machine()
-    report: dict[str, Any] = {"schema": SCHEMA, "command": _command(), "machine": here, "budget_s": seconds}
+    report: dict[str, Any] = {"schema": SCHEMA, "command": command_line(), "machine": here, "budget_s": seconds}
     report |= {"repeats": wanted.repeats, "seed": wanted.seed, "tasks": [], "skipped": []}
     for line in heading(here):
         tell(line)
@@ -205,12 +204,6 @@ def _tasks(names: Sequence[str]) -> Sequence[str]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return list(dict.fromkeys(names)) or TASKS
-
-
-def _command() -> str:
-    """How this run was called, without where things lie on this machine."""
-    words = [re.sub(r"^.*/", "", word) for word in sys.argv]
-    return shlex.join(["worldverify", *words[1:]])
 
 
 def _engines(text: str) -> tuple[str, ...]:

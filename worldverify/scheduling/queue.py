@@ -26,7 +26,8 @@ Ints = NDArray[np.int64]
 
 MOST_LANES = 128
 # Samples of all lanes between two looks at them: fewer waste calls, more are simulated of plans that are decided.
-ROUND_SAMPLES, SHORTEST_ROUND = 2048, 24
+ROUND_SAMPLES = 2048
+SHORTEST_ROUND, LONGEST_ROUND = 48, 240  # substeps
 JUDGED_TOGETHER = 64  # plans
 
 NO_FINDING = Finding("INCONCLUSIVE", None, {}, None, None, Fault(0), None, 0)  # of what was never simulated
@@ -186,7 +187,7 @@ class _Lanes:
         """Every lane goes on by some periods; those that reach the end of their edge sooner by fewer."""
         substeps = self._work.task.substeps
         usual = SHORTEST_ROUND if self._work.halt.limited else ROUND_SAMPLES // len(self._running)
-        most = self._rules.chunk or max(SHORTEST_ROUND, usual)
+        most = self._rules.chunk or min(max(SHORTEST_ROUND, usual), LONGEST_ROUND)
         periods = max(1, round(most / substeps))
         left = {lane: min(periods, one.edge.last - one.period) for lane, one in self._running.items()}
         for count in sorted(set(left.values())):
