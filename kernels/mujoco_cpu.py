@@ -36,13 +36,25 @@ class MujocoEngine:
     """An Engine over `mujoco.batch.Batch`; bits do not depend on threads, lanes or the length of calls."""
 
     def __init__(
-        self, model: mujoco.MjModel, nlane: int, *, threads: int | None = None, limits: Limits | None = None
+        self,
+        model: mujoco.MjModel,
+        nlane: int,
+        *,
+        threads: int | None = None,
+        limits: Limits | None = None,
+        resting: mujoco.MjModel | None = None,
     ) -> None:
-        """`model` must have autoreset disabled: a reset scene is a default pose, not evidence."""
+        """`model` must have autoreset disabled: a reset scene is a default pose, not evidence.
+
+        `resting`: the same model with sleeping islands (`kernels.mujoco_rest`), to simulate with. What rests is not in
+        a lane's state, so lanes cannot be saved and restored then.
+        """
         if not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_AUTORESET:
             raise ValueError("The model resets itself when it diverges: set mjDSBL_AUTORESET before judging with it.")
         self.model = model
-        self._batch = batch.Batch(model, nlane, nthread=min(threads or usable_cpus(), max(nlane, 1)))
+        self._rests = resting is not None
+        nthread = min(threads or usable_cpus(), max(nlane, 1))
+        self._batch = batch.Batch(resting or model, nlane, nthread=nthread, persistent=self._rests)
         self._bound = {name: self._batch.bind(name) for name in (*DERIVED_FIELDS, *STATE_FIELDS)}
         self._warm = self._batch.bind("qacc_warmstart")
         self._checks = Checks(model, nlane, limits or Limits())
@@ -57,6 +69,8 @@ class MujocoEngine:
         return int(self._batch.nsim)
 
     def load(self, lanes: Ints, state: Floats) -> None:
+        if self._rests:
+            self._batch.reset(lanes, stage=mujoco.mjtStage.mjSTAGE_NONE)  # wakes what rests
         self._batch.state[lanes] = state
         self._batch.warning[lanes] = 0
         self._checks.load(self.model, lanes, np.broadcast_to(state, (len(lanes), np.shape(state)[-1])))
@@ -65,6 +79,7 @@ class MujocoEngine:
         return np.array(self._batch.state[lanes])
 
     def save(self, lanes: Ints) -> Fork:
+        assert not self._rests
         return Fork(self.state(lanes), self._checks.save(lanes))
 
     def restore(self, lanes: Ints, fork: Fork) -> None:

@@ -143,10 +143,14 @@ class LocalVerifier:
 
     def _check_early(self, schedule: Schedule, margins: Margins, budget: Budget | None, rank: Rank | None) -> None:
         """Raises ValueError where nothing could be left out though it is asked for."""
+        assert self._physics is not None
+        if schedule.rest and not self._physics.ends_early:
+            raise EngineRefused("rest is for MuJoCo C: use on='cpu' without engine= and impl=, or leave rest out.")
+        if schedule.rest and rank is not None:
+            raise ValueError("rank compares margins, and what rests moves them: leave rank or rest out.")
         if budget is None and rank is None:
             return
         asked = "rank" if rank is not None else "budget"
-        assert self._physics is not None
         if not self._physics.ends_early:
             raise EngineRefused(
                 f"{asked} is for MuJoCo C: use on='cpu' without engine= and impl=, or leave {asked} out."
@@ -329,7 +333,7 @@ def _verdict(
             reason = inconclusive_reason(margins, task.horizon, chunk)
     left = isinstance(outcome, Outcome) and outcome.undecided is not None
     reward, valid = (math.nan, False) if left else reward_of(status, cause, margins.values(), task.reward_min)
-    info, method = outcome.info if isinstance(outcome, Outcome) else physics, "exhaustive"
+    info, method = (outcome.info, outcome.method) if isinstance(outcome, Outcome) else (physics, "exhaustive")
     return Verdict(
         id=id if plan is None or plan.id is None else plan.id,
         task=task.name,

@@ -15,6 +15,7 @@ from worldverify.binding import Bound, bind
 from worldverify.identity import model_digest
 from worldverify.kernels.mujoco_checks import DEEPEST
 from worldverify.kernels.mujoco_cpu import quiet
+from worldverify.kernels.mujoco_rest import resting
 from worldverify.kernels.sweep import half_extent
 from worldverify.nearest import did_you_mean
 from worldverify.refusal import Refusal
@@ -67,6 +68,11 @@ class Scene:
     def roomy(self) -> mujoco.MjModel:
         """The same model with MORE_MEMORY times the arena, for what overflowed."""
         return self.recompile(MORE_MEMORY * int(self.model.narena))
+
+    @cached_property
+    def resting(self) -> mujoco.MjModel | None:
+        """The same model, in which what lies still rests; None if nothing in it may."""
+        return resting(self.model)
 
     def start(self, change: Callable[[Any, Any], None] | None = None) -> Floats:
         """(nstate,) the start state, after `change(model, data)` has moved what it wants to move."""

@@ -1,20 +1,21 @@
-"""What is not simulated because it cannot change a verdict: the rules, each of which can be switched off."""
+"""What is not simulated because it cannot change a verdict: rules that can be switched on and off."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Rules that save physics steps. None of them changes a verdict or its digest; together they are the default."""
+    """Rules that save physics. None but `rest` changes a margin or a digest; the others together are the default."""
 
     stop: bool = True  # a plan is simulated until it is decided, not to the horizon
     refill: bool = True  # a lane whose plan is decided takes the next plan at once
     share: bool = True  # what plans have in common from one start state is simulated once
+    rest: bool = False  # what lies still costs nothing: margins move, statuses and violated requirements do not
     lanes: int | None = None  # simulated side by side; None: chosen
     chunk: int | None = None  # physics substeps between two looks at the evidence; None: chosen
 
     def __post_init__(self) -> None:
-        for name in ("stop", "refill", "share"):
+        for name in ("stop", "refill", "share", "rest"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False; got {getattr(self, name)!r}.")
         for name in ("lanes", "chunk"):

@@ -48,12 +48,12 @@ def verify(
     friction, actuators, delay and errors of perception of the task's domain. threads: None for every CPU this process
     may use. watch(done, total) is told of the physics steps done. format: what the candidates mean that do not say it
     themselves: the name of a preset (`worldverify.presets`) or an ActionSpec. schedule: which rules save physics steps
-    on MuJoCo C; none of them changes a verdict, and `Schedule.exhaustive()` follows none. budget: how much physics may
-    be spent; what is not decided by then is INCONCLUSIVE (code "budget"), with its margins so far, and not valid as a
-    reward. rank="best": only the best plan is wanted (`Verdicts.best`, the same as without); one that cannot become it
-    is left INCONCLUSIVE (code "outranked"). trials: judge each plan also in randomised worlds, so many of them, or as
-    many as `certify(p=...)` needs; status, margins and reward stay those of the call's own seed, and `Verdict.trials`
-    says how often the plan passes.
+    on MuJoCo C; none of them changes a verdict, but `rest`, off by default, moves margins; `Schedule.exhaustive()`
+    follows none. budget: how much physics may be spent; what is not decided by then is INCONCLUSIVE (code "budget"),
+    with its margins so far, and not valid as a reward. rank="best": only the best plan is wanted (`Verdicts.best`, the
+    same as without); one that cannot become it is left INCONCLUSIVE (code "outranked"). trials: judge each plan also in
+    randomised worlds, so many of them, or as many as `certify(p=...)` needs; status, margins and reward stay those of
+    the call's own seed, and `Verdict.trials` says how often the plan passes.
 
     A KeyboardInterrupt while plans are simulated is raised as `Interrupted`, whose `verdicts` keep what was decided.
 

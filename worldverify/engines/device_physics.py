@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.engines.audit import drawn
 from worldverify.engines.backend import Backend, DeviceLost, EngineRefused
 from worldverify.engines.band import Band, depth, load_band, save_band
 from worldverify.engines.caches import use_kernel_caches
-from worldverify.engines.physics import Job, MujocoPhysics, Outcome, judged, last_samples, simulated
+from worldverify.engines.physics import (
+    Job,
+    MujocoPhysics,
+    Outcome,
+    each_once,
+    judged,
+    judged_again,
+    last_samples,
+    simulated,
+)
 from worldverify.engines.selftest import require_backend
-from worldverify.identity import sha256
 from worldverify.judge import Finding, findings_of, often_capped, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.scene import Scene
-from worldverify.scheduling.twins import twins
 from worldverify.task import Task
 
 if TYPE_CHECKING:
@@ -90,15 +98,7 @@ class DevicePhysics:
         return [o.finding for o in self._found(job, states, controls, roomy=False)]
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
-        if not job.schedule.share:
-            return self._tried(job, states, controls)
-        first, place = twins(states, controls)
-        found = self._tried(job, states[first], [controls[i] for i in first])
-        ends = last_samples(job, controls)
-        return [
-            found[at] if first[at] == i else replace(found[at], steps=0, device_s=0.0, saved={"share": int(ends[i])})
-            for i, at in enumerate(place)
-        ]
+        return each_once(self._tried, job, states, controls)
 
     def _tried(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
         try:
@@ -120,7 +120,7 @@ class DevicePhysics:
             again = self._found(job, states[full], [controls[i] for i in full], roomy=True)
             for i, outcome in zip(full, again, strict=True):
                 note = f"Simulated again with {MORE_ROOM} times the buffers."
-                outcomes[i] = _added(outcome, outcomes[i], note)
+                outcomes[i] = judged_again(outcome, outcomes[i], note)
         band = load_band(job.task, self.info)
         why = {i: doubt for i, o in enumerate(outcomes) if (doubt := self._doubt(job, o, band)) is not None}
         checked = audited(job, states, controls, [i for i in range(len(outcomes)) if i not in why])
@@ -134,7 +134,7 @@ class DevicePhysics:
             exact |= self._judged_by_mujoco(job, states, controls, rest)
             why |= {i: f"an audit of this call contradicted {self._backend.name}." for i in rest}
         for i, outcome in exact.items():
-            outcomes[i] = _added(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
+            outcomes[i] = judged_again(outcome, outcomes[i], f"Judged again by MuJoCo C: {why[i]}")
         return outcomes
 
     def _judged_by_mujoco(
@@ -273,8 +273,8 @@ def audited(job: Job, states: Floats, controls: Sequence[Floats], rows: Sequence
     own starts: what begins elsewhere is looked at more often.
     """
     usual = not (job.chunk or job.given or job.history is not None)
-    below = int((AUDITED if usual else AUDITED_ELSEWHERE) * 2**32)
-    return [i for i in rows if int(sha256([states[i], controls[i]])[:8], 16) < below]
+    share = AUDITED if usual else AUDITED_ELSEWHERE
+    return [i for i in rows if drawn(share, states[i], controls[i])]
 
 
 class UnsupportedScene(EngineRefused):
@@ -292,17 +292,6 @@ def _bounds_in_si(decided: Any, scales: Floats) -> Floats:
     atom = decided.source[..., 0]
     relative = np.stack([decided.low, decided.high], axis=-1).astype(np.float64)
     return np.where(atom >= 0, relative * scales[atom], np.nan)
-
-
-def _added(outcome: Outcome, before: Outcome, note: str) -> Outcome:
-    """An outcome with what was spent before it, and why it was found again."""
-    return replace(
-        outcome,
-        steps=outcome.steps + before.steps,
-        device_s=outcome.device_s + before.device_s,
-        cold=outcome.cold or before.cold,
-        warnings=(*before.warnings, *outcome.warnings, note),
-    )
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.budget import Halt, Undecided
+from worldverify.engines.audit import drawn
 from worldverify.judge import Finding, judge, often_capped
 from worldverify.kernels.engine import Engine, EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
@@ -17,6 +18,7 @@ from worldverify.refusal import Cause
 from worldverify.scene import MORE_MEMORY, Scene
 from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.scheduling.queue import MOST_LANES, Scheduled, Work, schedule
+from worldverify.scheduling.twins import twins
 from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
 
@@ -25,6 +27,10 @@ Floats = NDArray[np.float64]
 INFO = EngineInfo("mujoco", "c", "cpu", "float64", mujoco.__version__)
 
 MORE_ITERATIONS = 4  # times the solver's limit, for a lane that reached it
+
+# Margin scales: a verdict of the run in which things rest stands if margins lower and higher by that give the same.
+REST_BAND = 0.1
+REST_AUDITED = 1 / 64  # of these verdicts are judged by the plain run as well
 
 SLOW_CLOCK = 0.01  # of the time that a clock in float32 may lose or win by rounding
 
@@ -66,6 +72,7 @@ class Outcome:
     saved: Mapping[str, int] = field(default_factory=dict)  # rule -> substeps of the plain run not simulated
     undecided: Undecided | None = None  # why nothing more is known
     known: int = 0  # substeps of the plan that the finding rests on
+    method: str = "exhaustive"  # or "rest": what lay still was left out of the solver
 
 
 def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Floats], chunk: int) -> Trace:
@@ -103,6 +110,32 @@ def judged(job: Job, trace: Trace, *, final: bool = False) -> list[Finding]:
     if job.history is not None:
         trace = trace.following(job.history)
     return judge(job.task.scene.bound, trace, horizon=job.task.samples, chunk=job.chunk, full=job.full, final=final)
+
+
+def each_once(
+    run: Callable[[Job, Floats, Sequence[Floats]], list[Outcome]], job: Job, states: Floats, controls: Sequence[Floats]
+) -> list[Outcome]:
+    """What `run` finds of plans of which equal ones are run once, if the schedule lets them share."""
+    if not job.schedule.share:
+        return run(job, states, controls)
+    first, place = twins(states, controls)
+    found = run(job, states[first], [controls[i] for i in first])
+    ends = last_samples(job, controls)
+    return [
+        found[at] if first[at] == i else replace(found[at], steps=0, device_s=0.0, saved={"share": int(ends[i])})
+        for i, at in enumerate(place)
+    ]
+
+
+def judged_again(outcome: Outcome, before: Outcome, note: str) -> Outcome:
+    """An outcome with what was spent before it, and why it was found again."""
+    return replace(
+        outcome,
+        steps=outcome.steps + before.steps,
+        device_s=outcome.device_s + before.device_s,
+        cold=outcome.cold or before.cold,
+        warnings=(*before.warnings, *outcome.warnings, note),
+    )
 
 
 def _not_repeated(why: Undecided, outcome: Outcome) -> Outcome:
@@ -175,20 +208,33 @@ class MujocoPhysics:
         self._engines.clear()
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        if job.schedule.rest and job.task.scene.resting is not None:
+            return each_once(self._rested, job, states, controls)
+        return self._plain(replace(job, schedule=replace(job.schedule, rest=False)), states, controls)
+
+    def _rested(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        """Outcomes of the run in which things rest where they stand, and of the plain run where they do not."""
         found, cold = self._find(job, states, controls)
-        outcomes = [
-            Outcome(
-                one.finding,
-                None,
-                one.steps,
-                one.evidence,
-                cold,
-                saved=one.saved,
-                undecided=one.undecided,
-                known=one.known,
-            )
-            for one in found
-        ]
+        outcomes = [_outcome(one, cold, "rest") for one in found]
+        why = {i: said for i, one in enumerate(found) if (said := _doubt(job, one)) is not None}
+        checked = {i for i, u in enumerate(controls) if i not in why and drawn(REST_AUDITED, states[i], u)}
+        why |= {i: "it was drawn for an audit." for i in sorted(checked) if outcomes[i].undecided is None}
+        plain = replace(job, schedule=replace(job.schedule, rest=False))
+        again = self._plain(plain, states[list(why)], [controls[i] for i in why]) if why else []
+        for (i, said), outcome in zip(why.items(), again, strict=True):
+            before, after = outcomes[i].finding, outcome.finding
+            if (
+                i in checked
+                and outcome.undecided is None
+                and (before.status, before.violated) != (after.status, after.violated)
+            ):
+                said = f"an audit contradicted the run in which things rest, which gave {before.status}."
+            outcomes[i] = judged_again(outcome, outcomes[i], f"Judged again with nothing at rest: {said}")
+        return outcomes
+
+    def _plain(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        found, cold = self._find(job, states, controls)
+        outcomes = [_outcome(one, cold) for one in found]
         if job.halt.why is not None:
             return [_not_repeated(job.halt.why, one) for one in outcomes]
         self._repeat_faults(job, states, controls, outcomes)
@@ -202,13 +248,16 @@ class MujocoPhysics:
         rules = job.schedule
         if rules == Schedule.exhaustive():
             return self._exhaustive(job, states, controls, roomy, iterations)
+        if rules.rest:
+            rules = replace(rules, share=False)  # what rests is not in a state, so a fork would not go on alike
         found: dict[int, Scheduled] = {}
         ends, built = last_samples(job, controls), False
         for samples in np.unique(ends).tolist():  # chunks of different length have different questions
             rows = np.flatnonzero(ends == samples).tolist()
             lanes = min(rules.lanes or MOST_LANES, len(rows))
-            engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations)
-            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best)
+            engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations, rest=rules.rest)
+            band = REST_BAND if rules.rest else 0.0
+            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best, band)
 
             def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
                 found[rows[plan]] = one
@@ -306,10 +355,10 @@ class MujocoPhysics:
             )
 
     def _engine(
-        self, scene: Scene, plans: int, *, roomy: bool = False, iterations: int = 1
+        self, scene: Scene, plans: int, *, roomy: bool = False, iterations: int = 1, rest: bool = False
     ) -> tuple[MujocoEngine, bool]:
         """An engine with exactly that many lanes, and whether it had to be built."""
-        key = (id(scene), plans, roomy, iterations)
+        key = (id(scene), plans, roomy, iterations, rest)
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key][1], False
@@ -317,8 +366,38 @@ class MujocoPhysics:
         if iterations > 1:
             model = scene.recompile(int(model.narena))
             model.opt.iterations *= iterations
-        engine = MujocoEngine(model, plans, threads=self._threads)
+        engine = MujocoEngine(model, plans, threads=self._threads, resting=scene.resting if rest else None)
         self._engines[key] = (scene, engine)  # the scene is kept so that its id stays its own
         while len(self._engines) > _KEPT_ENGINES:
             self._engines.popitem(last=False)
         return engine, True
+
+
+def _outcome(one: Scheduled, cold: bool, method: str = "exhaustive") -> Outcome:
+    """What came of one plan, before anybody asks whose fault it is."""
+    return Outcome(
+        one.finding,
+        None,
+        one.steps,
+        one.evidence,
+        cold,
+        saved=one.saved,
+        undecided=one.undecided,
+        known=one.known,
+        method=method,
+    )
+
+
+def _doubt(job: Job, one: Scheduled) -> str | None:
+    """Why a finding does not stand of a run in which things rest, as a sentence; None if it does."""
+    if one.undecided is not None:
+        return None
+    if one.finding.status == "INVALID":
+        return "its physics could not be believed."
+    if one.finding.status == "INCONCLUSIVE":
+        return "it was left undecided."
+    if often_capped(one.finding, job.task.samples):
+        return "the solver often stopped at its iteration limit."
+    if not one.settled:
+        return f"with margins {REST_BAND:g} scales lower or higher it would be another verdict."
+    return None

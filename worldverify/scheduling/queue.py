@@ -46,6 +46,7 @@ class Work:
     told: Callable[[int], None]  # is told of every n substeps done or saved
     halt: Halt  # whether the call is to end early
     best: bool  # only the best plan is wanted
+    band: float = 0.0  # margin scales by which the physics may be off: what decides must exceed it
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Scheduled:
     evidence: int  # bytes
     known: int  # substeps of the plan that the finding rests on
     undecided: Undecided | None = None  # why nothing more is known
+    settled: bool = True  # the same would be found with all margins lower, or higher, by the band
 
 
 @dataclass(eq=False)
@@ -235,7 +237,8 @@ class _Lanes:
         over |= np.array([self._running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
         if self._monitor is not None:
             low, high, _ = self._monitor.add(lanes, relative)
-            over |= (low > 0).all(axis=1) | (high < 0).any(axis=1)
+            band = self._work.band
+            over |= (low > band).all(axis=1) | (high < -band).any(axis=1)
             for lane, ceiling in zip(lanes.tolist(), ceilings(high).tolist(), strict=True):
                 self._running[lane].ceiling = ceiling
         return np.asarray(over)
@@ -281,31 +284,36 @@ class _Lanes:
         work, decided, self._decided = self._work, self._decided, []
         if not decided:
             return
-        findings = judge_pieces(
-            work.task.scene.bound,
-            [evidence for _, evidence, _ in decided],
+        shown = [evidence for _, evidence, _ in decided]
+        findings = self._findings(shown)
+        settled = [finding.status in ("PASS", "FAIL") for finding in findings]
+        for by in (-work.band, work.band) if work.band else ():
+            # Higher margins leave a PASS as it is.
+            rows = [i for i, f in enumerate(findings) if settled[i] and (by < 0 or f.status == "FAIL")]
+            for i, moved in zip(rows, self._findings([shown[i] for i in rows], by), strict=True):
+                settled[i] = (moved.status, moved.violated) == (findings[i].status, findings[i].violated)
+        for (plans, evidence, steps), finding, stands in zip(decided, findings, settled, strict=True):
+            self._say(plans, finding, evidence, steps, settled=stands)
+            if self._race is not None and finding.status == "PASS" and not often_capped(finding, work.task.samples):
+                self._race.passed(plans[0], list(finding.margins.values()))
+
+    def _findings(self, evidence: Sequence[Pieces], by: float = 0.0) -> list[Finding]:
+        """What evidence says if every margin is higher by that many scales."""
+        work, bound = self._work, self._work.task.scene.bound
+        return judge_pieces(
+            bound.moved(by) if by else bound,
+            evidence,
             horizon=work.task.samples,
             last=min(self._before.samples + work.samples, work.task.samples),
             chunk=work.chunk,
             full=work.full,
         )
-        for (plans, evidence, steps), finding in zip(decided, findings, strict=True):
-            self._say(plans, finding, evidence, steps)
-            if self._race is not None and finding.status == "PASS" and not often_capped(finding, work.task.samples):
-                self._race.passed(plans[0], list(finding.margins.values()))
 
     def _leave(self, one: _Running | _Waiting, why: Undecided) -> None:
         """Say of the plans that go this way what is known of them."""
         work, finding = self._work, NO_FINDING
         if one.evidence.samples > self._before.samples:
-            (finding,) = judge_pieces(
-                work.task.scene.bound,
-                [one.evidence],
-                horizon=work.task.samples,
-                last=min(self._before.samples + work.samples, work.task.samples),
-                chunk=work.chunk,
-                full=work.full,
-            )
+            (finding,) = self._findings([one.evidence])
             finding = replace(
                 finding,
                 status="INCONCLUSIVE",
@@ -318,7 +326,14 @@ class _Lanes:
         self._say(one.edge.plans, finding, one.evidence, one.period * work.task.substeps, why)
 
     def _say(
-        self, plans: Sequence[int], finding: Finding, evidence: Pieces, steps: int, why: Undecided | None = None
+        self,
+        plans: Sequence[int],
+        finding: Finding,
+        evidence: Pieces,
+        steps: int,
+        why: Undecided | None = None,
+        *,
+        settled: bool = True,
     ) -> None:
         """`steps`: substeps of the plan that the evidence covers."""
         for plan in plans:
@@ -329,7 +344,7 @@ class _Lanes:
             self._work.told(self._work.samples - own)
             self._open.discard(plan)
             told = {rule: n for rule, n in saved.items() if n}
-            self._done(plan, Scheduled(finding, own, told, evidence.nbytes, steps, why))
+            self._done(plan, Scheduled(finding, own, told, evidence.nbytes, steps, why, settled))
 
 
 def _before(work: Work) -> Pieces:
