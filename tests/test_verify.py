@@ -435,3 +435,5 @@ def test_a_plan_on_which_the_engine_fails_takes_no_other_with_it(monkeypatch: py
     verdicts = wv.verify(task, plans)
     assert [v.cause for v in verdicts] == [None, "infra", None]
     assert (verdicts[0].digest, verdicts[2].digest) == (alone[0], alone[2])
+    said = "The engine failed on 3 plans together (RuntimeError: no such luck); this one was judged by itself."
+    assert said in verdicts[0].warnings and said in verdicts[2].warnings

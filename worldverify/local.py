@@ -209,10 +209,12 @@ def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats
         return [Refusal("engine_failed", f"{error} Judge this plan again.", cause="infra")] * len(controls)
     except Exception as error:  # whatever the machine may do: what is left is to be judged again elsewhere
         physics.close()  # the engines are not to be trusted any more
+        said = " ".join(f"{type(error).__name__}: {error}".split())
         if len(controls) > 1:
-            return [_found(physics, job, states[i : i + 1], [u])[0] for i, u in enumerate(controls)]
-        said = f"The engine failed ({type(error).__name__}: {error}); judge this plan again."
-        return [Refusal("engine_failed", " ".join(said.split()), cause="infra")]
+            alone = [_found(physics, job, states[i : i + 1], [u])[0] for i, u in enumerate(controls)]
+            note = f"The engine failed on {len(controls)} plans together ({said}); this one was judged by itself."
+            return [replace(o, warnings=(*o.warnings, note)) if isinstance(o, Outcome) else o for o in alone]
+        return [Refusal("engine_failed", f"The engine failed ({said}); judge this plan again.", cause="infra")]
     return [Outcome(NO_FINDING, None, 0, 0, False, undecided=job.halt.why)] * len(controls)
 
 
