@@ -58,9 +58,11 @@ def digests(verdicts: Any) -> list[str]:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("chunk", [1, 7, 64, 100, 10_000])
 def test_threads_and_the_length_of_engine_calls_do_not_show(reference: Any, threads: int, chunk: int) -> None:
-    verdicts = LocalVerifier(threads=threads, chunk=chunk).verify(tumble(), plans())
-    assert digests(verdicts) == digests(reference)
-    assert [dict(v.margins) for v in verdicts] == [dict(v.margins) for v in reference]
+    verifier = LocalVerifier(threads=threads, chunk=chunk)
+    for rules in (wv.Schedule.exhaustive(), wv.Schedule(chunk=chunk)):
+        verdicts = verifier.verify(tumble(), plans(), schedule=rules)
+        assert digests(verdicts) == digests(reference)
+        assert [dict(v.margins) for v in verdicts] == [dict(v.margins) for v in reference]
 
 
 def test_a_plan_is_judged_alone_as_in_a_batch(reference: Any) -> None:

@@ -44,7 +44,8 @@ class LocalVerifier:
     """A Verifier in this process. It keeps engines between calls; the verdicts do not depend on that."""
 
     def __init__(self, *, threads: int | None = None, chunk: int = CHUNK, backend: Backend | None = MUJOCO) -> None:
-        """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call on MuJoCo C.
+        """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call on MuJoCo C where
+        a schedule leaves nothing out; `Schedule.chunk` is that of the others.
 
         `backend`: what simulates; None chooses between the CPU and the GPU by measurement, call by call.
         """

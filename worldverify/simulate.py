@@ -55,7 +55,7 @@ def simulate(
     """
     plans = len(controls)
     lanes = np.arange(plans)
-    periods = np.stack([_held(u, -(-samples // substeps)) for u in controls])
+    periods = np.stack([held(u, -(-samples // substeps)) for u in controls])
     engine.load(lanes, states)
     values, faults = [], []
     for start in range(0, samples, chunk):
@@ -74,6 +74,6 @@ def simulate(
     )
 
 
-def _held(controls: Floats, periods: int) -> Floats:
+def held(controls: Floats, periods: int) -> Floats:
     """(periods, nu) the controls, the last one repeated."""
     return controls[np.minimum(np.arange(periods), len(controls) - 1)]

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.compile import Compiled, compile_for
+from worldverify.simulate import held
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,7 @@ def _bases(task: Task, start: int = 0) -> tuple[Floats, Floats, Floats, Floats]:
         raise ValueError(f"{task.name} has no good plan and no bad ones, so there is nothing to vary: give it one.")
     starts = np.broadcast_to(task.start(start), (len(plans), task.scene.nstate))
     compiled = [one.controls for one in compile_for(task, starts, plans) if isinstance(one, Compiled)]
-    bases = np.stack([_held(u, task.steps) for u in compiled])
+    bases = np.stack([held(u, task.steps) for u in compiled])
     model = task.scene.model
     bounded = model.actuator_ctrllimited.astype(bool)
     low, high = (np.where(bounded, model.actuator_ctrlrange[:, i], sign * 1e6) for i, sign in ((0, -1), (1, 1)))
@@ -123,8 +124,3 @@ def _smooth(knots: Floats, when: Floats) -> Floats:
 def _within(controls: Floats, low: Floats, high: Floats) -> Floats:
     cut: Floats = np.clip(np.round(controls, DECIMALS), low, high)
     return cut
-
-
-def _held(controls: Floats, steps: int) -> Floats:
-    held: Floats = controls[np.minimum(np.arange(steps), len(controls) - 1)]
-    return held

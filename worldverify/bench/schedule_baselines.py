@@ -14,7 +14,6 @@ import numpy as np
 from mujoco import batch
 from numpy.typing import NDArray
 
-from worldverify.bench.schedule_rates import held
 from worldverify.compile import Compiled, compile_for
 from worldverify.engines.physics import evidence_block
 from worldverify.judge import Finding, atom_margins, judge
@@ -22,7 +21,7 @@ from worldverify.kernels.mujoco_cpu import quiet, usable_cpus
 from worldverify.kernels.online import monitor
 from worldverify.plan import Plan, admit
 from worldverify.refusal import Refusal
-from worldverify.simulate import Trace
+from worldverify.simulate import Trace, held
 from worldverify.task import Task
 
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from worldverify.compile import Compiled
 from worldverify.kernels.prefixes import prefixes
 from worldverify.refusal import Refusal
+from worldverify.simulate import held
 from worldverify.task import Task
 from worldverify.verdict import Verdict
 
@@ -94,12 +95,6 @@ def least_substeps(shared: Ints, ends: Ints) -> int:
 def decided(task: Task, verdict: Verdict) -> int:
     """The substep at which the evidence decides; the horizon where it does not."""
     return task.samples if verdict.decided_s is None else round(verdict.decided_s / task.timestep)
-
-
-def held(controls: Floats, steps: int) -> Floats:
-    """(T, nu) controls to the horizon, the last row held."""
-    rows: Floats = np.ascontiguousarray(controls[np.minimum(np.arange(steps), len(controls) - 1)])
-    return rows
 
 
 def saved_shares(verdicts: Sequence[Verdict]) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from worldverify.schedule import Schedule
 from worldverify.scheduling.evidence import NOTHING, Pieces, judge_pieces
 from worldverify.scheduling.race import Race, ceilings
 from worldverify.scheduling.trie import Edge, every_plan, trie
-from worldverify.simulate import Trace
+from worldverify.simulate import Trace, held
 from worldverify.task import Task
 from worldverify.verdict import MOST_MERIT
 
@@ -109,7 +109,7 @@ class _Lanes:
         self._work, self._engine, self._states, self._done = work, engine, states, done
         task, self._rules = work.task, work.schedule
         periods = work.samples // task.substeps
-        self._rows = [_held(u, periods) for u in controls]
+        self._rows = [held(u, periods) for u in controls]
         edges = trie(states, self._rows) if self._rules.share else every_plan(len(controls), periods)
         self._waiting = [_Waiting(edge) for edge in reversed(edges)]
         self._running: dict[int, _Running] = {}
@@ -198,15 +198,15 @@ class _Lanes:
     def _advance(self, lanes: Ints, periods: int) -> None:
         running = [self._running[lane] for lane in lanes.tolist()]
         rows = np.stack([self._rows[one.edge.plans[0]][one.period : one.period + periods] for one in running])
-        held = np.repeat(rows, self._work.task.substeps, axis=1)
-        samples = self._engine.advance(lanes, held)
+        each = np.repeat(rows, self._work.task.substeps, axis=1)
+        samples = self._engine.advance(lanes, each)
         over = self._look(lanes, samples.value, samples.fault)
-        self._work.told(held.shape[0] * held.shape[1])
-        self._work.halt.spend(held.shape[0] * held.shape[1])
+        self._work.told(each.shape[0] * each.shape[1])
+        self._work.halt.spend(each.shape[0] * each.shape[1])
         for lane in lanes.tolist():
             one = self._running[lane]
             one.period += periods
-            self._steps[one.edge.plans[0]] += held.shape[1]
+            self._steps[one.edge.plans[0]] += each.shape[1]
         for lane in lanes[over].tolist():
             self._retire(lane)
         ended = [lane for lane in lanes.tolist() if lane in self._running and self._at_end(lane)]
@@ -353,8 +353,3 @@ def _before(work: Work) -> Pieces:
         return NOTHING
     kept = int(work.history.last[0])
     return Pieces((work.history.value[0, :kept],), (work.history.fault[0, :kept],), kept) if kept else NOTHING
-
-
-def _held(controls: Floats, periods: int) -> Floats:
-    """(periods, nu) the controls, the last one repeated."""
-    return controls[np.minimum(np.arange(periods), len(controls) - 1)]
