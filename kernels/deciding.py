@@ -39,20 +39,17 @@ class Decided(NamedTuple):
     capped: Array  # (B,) samples up to k* (or K) at which the solver stopped at its limit
 
 
-def decide(question: Question, relative: Array, fault: Array) -> Decided:
-    """Answers from margins in scales (A, B, K+1) and faults (B, K+1). NaN in any margin is a fault of its sample."""
+def decide(question: Question, relative: Array, fault: Array, last: Array | None = None) -> Decided:
+    """Answers from margins in scales (A, B, K+1) and faults (B, K+1). NaN in any margin is a fault of its sample.
+
+    `last` (B,): the last sample of each trace, if not K; what lies beyond it is not looked at.
+    """
     xp = relative.__array_namespace__()
     known = relative.shape[-1] - 1
     finite = xp.isfinite(relative)
-    distrust = ((fault & int(Fault.invalidating())) != 0) | ~xp.all(finite, axis=0)
-    bad = xp.where(xp.any(distrust, axis=1), xp.argmax(distrust, axis=1), known + 1)
-
-    never = max(*question.ends, known) + 1
-    lasts = xp.full_like(bad, known)
-    satisfied, violated = _decisions(question, relative, lasts, never)
-    judged = xp.asarray(question.judged)
-    holds = xp.max(xp.where(judged, satisfied, 0 if any(question.judged) else never), axis=1)
-    breaks = xp.where(judged, violated, never)
+    bad = _first_bad(relative, fault, last)
+    lasts = xp.full_like(bad, known) if last is None else xp.astype(last, bad.dtype)
+    holds, breaks = _turns(question, relative, lasts)
     first = xp.minimum(holds, xp.min(breaks, axis=1))
 
     trusted = (first <= known) & (first < bad)
@@ -62,10 +59,10 @@ def decide(question: Question, relative: Array, fault: Array) -> Decided:
     final = xp.stack(_intervals(question, relative, end), axis=-1) if question.final else low[:, :0]
 
     seen = xp.minimum(bad, lasts)[:, None]
-    wrong = bad <= known
+    wrong = bad <= lasts
     broken = xp.take_along_axis(~finite, seen[None], axis=2)[:, :, 0]
     k = xp.arange(known + 1)
-    upto = xp.where(trusted, first, known)[:, None]
+    upto = xp.where(trusted, first, lasts)[:, None]
     return Decided(
         first=first,
         holds=holds,
@@ -80,6 +77,39 @@ def decide(question: Question, relative: Array, fault: Array) -> Decided:
         atom=xp.where(wrong & xp.any(broken, axis=0), xp.argmax(broken, axis=0), -1),
         capped=xp.sum(((fault & int(Fault.UNCONVERGED)) != 0) & (k <= upto), axis=1),
     )
+
+
+def settled(question: Question, relative: Array, fault: Array, last: Array, width: float) -> Array:
+    """(B,) whether nothing beyond sample `last` (B,) matters: `decide` gives its answer by more than `width` scales,
+    or some sample cannot be believed. A FAIL counts by what it violates first. Arrays as of `decide`."""
+    xp = relative.__array_namespace__()
+    holds, breaks = _turns(question, relative, last)
+    low, high = _intervals(question, relative, last)
+    judged = xp.asarray(question.judged)
+    passed = (holds <= last) & xp.all(~judged | (low > width), axis=1)
+    which = xp.argmin(breaks, axis=1)[:, None]
+    broken = xp.take_along_axis(breaks, which, axis=1)[:, 0] <= last
+    failed = broken & (xp.take_along_axis(high, which, axis=1)[:, 0] < -width)
+    return passed | failed | (_first_bad(relative, fault, last) <= last)
+
+
+def _first_bad(relative: Array, fault: Array, last: Array | None) -> Array:
+    """(B,) the first sample, up to `last`, that cannot be believed; K+1 if all can."""
+    xp = relative.__array_namespace__()
+    distrust = ((fault & int(Fault.invalidating())) != 0) | ~xp.all(xp.isfinite(relative), axis=0)
+    if last is not None:
+        distrust = distrust & (xp.arange(relative.shape[-1]) <= last[:, None])
+    return xp.where(xp.any(distrust, axis=1), xp.argmax(distrust, axis=1), relative.shape[-1])
+
+
+def _turns(question: Question, relative: Array, last: Array) -> tuple[Array, Array]:
+    """(B,) from which sample all judged formulas hold, and (B, C) from which each judged one is broken."""
+    xp = relative.__array_namespace__()
+    never = max(*question.ends, relative.shape[-1] - 1) + 1
+    satisfied, violated = _decisions(question, relative, last, never)
+    judged = xp.asarray(question.judged)
+    holds = xp.max(xp.where(judged, satisfied, 0 if any(question.judged) else never), axis=1)
+    return holds, xp.where(judged, violated, never)
 
 
 def _decisions(question: Question, relative: Array, last: Array, never: int) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from worldverify.kernels.engine import EngineInfo, Samples
 from worldverify.kernels.measure import Expression, measure
 from worldverify.kernels.mjx_model import prepared, put, versions
 from worldverify.kernels.mjx_program import Looked, StepLoop, Watch
+from worldverify.kernels.mjx_queue import Queue, through_lanes
 from worldverify.kernels.mjx_room import Room, usual_room
 from worldverify.kernels.mjx_settings import settings
 from worldverify.kernels.trust import Limits
@@ -157,6 +158,42 @@ class MjxEngine:
             found = program(*put)
         return Decided(*(np.asarray(field)[:plans] for field in found))
 
+    def find_in_turn(
+        self,
+        states: Floats,
+        controls: Floats,
+        *,
+        substeps: int,
+        samples: int,
+        expressions: tuple[Expression, ...],
+        scales: tuple[float, ...],
+        question: Question,
+        queue: Queue,
+        stop: bool,
+        width: float,
+    ) -> tuple[Decided, Ints]:
+        """The same of more plans than there are lanes, and the last sample (B,) that was simulated of each.
+
+        `stop`: a plan ends as soon as its answer is settled by `width` margin scales.
+        """
+        plans, periods = controls.shape[:2]
+        bucket, length = _bucket(max(plans, FEWEST_LANES)), -(-samples // substeps)
+        row = _filled(np.arange(plans), bucket)
+        held = controls[row][:, np.minimum(np.arange(length), periods - 1)]
+        with self._settings():
+            key = ("in turn", bucket, samples, substeps, expressions, scales, question, queue, stop)
+
+            def make() -> Callable[..., Any]:
+                loop, margins = self._loop(queue.lanes), _margins(expressions, scales)
+                sizes = {"atoms": len(scales), "samples": samples, "substeps": substeps}
+                return through_lanes(loop, queue, question, margins, stop=stop, **sizes)
+
+            program = self._program(key, make)
+            rows = np.asarray(states, dtype=np.float32)[row]
+            given = rows, np.swapaxes(held, 0, 1).astype(np.float32), np.float32(width), np.int32(plans)
+            found, last = program(*jax.device_put(given, self._device))
+        return Decided(*(np.asarray(field)[:plans] for field in found)), np.asarray(last)[:plans]
+
     def fields(self, states: Floats, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         """Fields of mjx.Data, (n, ...) each, after one forward evaluation of states (n, nstate).
 
@@ -207,11 +244,7 @@ class MjxEngine:
         scales: tuple[float, ...],
         question: Question,
     ) -> Callable[..., Any]:
-        loop = self._loop(bucket)
-
-        def margins(looked: Looked) -> tuple[Array, Array]:
-            measured = measure(expressions, looked.value[:, None])[:, :, 0]
-            return measured / jnp.asarray(scales, measured.dtype)[:, None], looked.fault
+        loop, margins = self._loop(bucket), _margins(expressions, scales)
 
         def program(states: Array, controls: Array) -> Any:
             watch = loop.watch(states)
@@ -226,6 +259,16 @@ class MjxEngine:
 
     def _settings(self) -> AbstractContextManager[None]:
         return settings(self._impl, self._device)
+
+
+def _margins(expressions: tuple[Expression, ...], scales: tuple[float, ...]) -> Callable[[Looked], tuple[Array, Array]]:
+    """What is kept of a sample of B lanes: margins (A, B) in scales, and faults (B,)."""
+
+    def margins(looked: Looked) -> tuple[Array, Array]:
+        measured = measure(expressions, looked.value[:, None])[:, :, 0]
+        return measured / jnp.asarray(scales, measured.dtype)[:, None], looked.fault
+
+    return margins
 
 
 def _bucket(n: int) -> int:

@@ -161,6 +161,12 @@ def _add_verify(commands: Any) -> None:
         choices=("best",),
         help="decide only as many plans as it takes to know the best one",
     )
+    verify.add_argument(
+        "--fidelity",
+        choices=("reference", "screen"),
+        default="reference",
+        help="screen: a pre-pass with longer physics steps rejects what clearly fails there (%(default)s)",
+    )
     tried = verify.add_mutually_exclusive_group()
     tried.add_argument(
         "--trials", type=whole(1, 1_000_000), metavar="N", help="say how often each plan passes: N randomised trials"
@@ -292,6 +298,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         most_steps=arguments.most_steps,
         most_seconds=arguments.most_seconds,
         rank=arguments.rank,
+        fidelity=arguments.fidelity,
         trials=_trials(arguments),
         keep_start=arguments.keep_start,
     )

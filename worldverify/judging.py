@@ -33,7 +33,7 @@ from worldverify.trials.rules import Trials
 from worldverify.trials.run import check_varies
 from worldverify.usage import UsageError, cannot_read, cannot_write
 from worldverify.verdict import Verdict, Verdicts
-from worldverify.verifier import Interrupted, Rank
+from worldverify.verifier import Fidelity, Interrupted, Rank
 from worldverify.verify import verify
 
 VERDICTS = "verdicts.jsonl"  # in the folder of a report
@@ -56,6 +56,7 @@ class Wanted:
     most_steps: int | None = None  # physics substeps
     most_seconds: float | None = None
     rank: Rank | None = None
+    fidelity: Fidelity = "reference"
     trials: Trials | None = None
     keep_start: bool = False  # in all trials that of the seed
 
@@ -111,6 +112,7 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
                     format=wanted.format,
                     budget=wanted.budget,
                     rank=wanted.rank,
+                    fidelity=wanted.fidelity,
                     trials=wanted.trials,
                 )
             except Interrupted as early:
@@ -129,6 +131,8 @@ def _judge(task: Task, plans: Sequence[object], wanted: Wanted) -> bool:
     print(f"\n{count_line(verdicts)} Judged in {took_s:.2f} s.", file=listing)
     for line in (*step_lines(verdicts), *engine_lines(verdicts), *warning_lines(verdicts)):
         print(line, file=listing)
+    if verdicts.audit is not None:
+        print(verdicts.audit, file=listing)
     if wanted.randomise == "all" and task.domain == NOMINAL:
         print(
             f"{task.name} declares no domain, so only its start was drawn: see Domain in docs/tasks.md.", file=listing

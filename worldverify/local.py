@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
+from worldverify.audit import Audit
 from worldverify.budget import Budget, Halt
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
@@ -18,6 +19,7 @@ from worldverify.domain import world_of
 from worldverify.engines.backend import MUJOCO, Backend, DeviceLost, EngineRefused
 from worldverify.engines.making import physics_on
 from worldverify.engines.physics import Job, MujocoPhysics, Outcome, Physics
+from worldverify.engines.screen import METHOD
 from worldverify.kernels.engine import EngineInfo
 from worldverify.plan import Plan, admit, plan_id
 from worldverify.reasons import early_reason, fail_reason, fault_reason, inconclusive_reason, pass_reason
@@ -33,7 +35,7 @@ from worldverify.task import NOMINAL, Task
 from worldverify.trials.rules import Trials, rule_of
 from worldverify.trials.run import check_varies, judge_of, tried
 from worldverify.verdict import Status, Verdict, Verdicts, Violation, with_cost
-from worldverify.verifier import Interrupted, Margins, Randomised, Rank, Scope
+from worldverify.verifier import Fidelity, Interrupted, Margins, Randomised, Rank, Scope
 from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
@@ -74,6 +76,7 @@ class LocalVerifier:
         budget: Budget | None = None,
         rank: Rank | None = None,
         trials: Trials | None = None,
+        fidelity: Fidelity = "reference",
     ) -> Verdicts:
         """See `worldverify.verify`. `history` is the evidence of the episode that led to `state`, which then comes
         from trusted physics and is not checked as a start. Raises Interrupted for a KeyboardInterrupt in physics."""
@@ -93,6 +96,9 @@ class LocalVerifier:
                 raise ValueError("budget and rank leave plans undecided: leave them out, or leave trials out.")
             check_varies(task, state)
             options["trials"] = rule.to_json()
+        if _one_of("fidelity", fidelity, ("reference", "screen")) == "screen":
+            options["fidelity"] = fidelity
+            self._check_screen(schedule, margins, randomise, budget or rank or trials, history)
         self._check_early(schedule, margins, budget, rank)
         self._physics.check(task)
         items = candidates(plans)
@@ -114,7 +120,9 @@ class LocalVerifier:
             for c, s in zip(compiled, states, strict=True)
         ]
         full, best = options["margins"] == "full", rank is not None
-        job = Job(world.task, not whole, full, history, _untold, given, schedule, Halt(budget), best)
+        job = Job(
+            world.task, not whole, full, history, _untold, given, schedule, Halt(budget), best, fidelity == "screen"
+        )
         outcomes = self._run(self._physics, job, states, arriving, watch)
         shared, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
@@ -128,7 +136,8 @@ class LocalVerifier:
             chunk = options["scope"] == "chunk"
             verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], self._physics.info, request, said, chunk))
         wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
-        answer = Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)))
+        audit = audit_of(outcomes) if fidelity == "screen" else None
+        answer = Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)), audit)
         if job.halt.why == "interrupted":
             self._physics.close()
             raise Interrupted(answer)
@@ -141,6 +150,26 @@ class LocalVerifier:
         worlds = self if own else LocalVerifier(threads=self._threads)
         judge = judge_of(worlds.verify, task, known, None if state is None else states, **asked)
         return tried(answer, rule, seed, judge, None if watch is None else _in_steps(watch, task.samples * len(items)))
+
+    def _check_screen(
+        self, schedule: Schedule, margins: Margins, randomise: Randomised, early: object, history: Trace | None
+    ) -> None:
+        """Raises ValueError where a pre-pass with longer physics steps would not say anything."""
+        assert self._physics is not None
+        if not self._physics.ends_early:
+            raise EngineRefused(
+                "fidelity='screen' is for MuJoCo C: use on='cpu' without engine= and impl=, or leave it out."
+            )
+        if early is not None or randomise != "start":
+            raise ValueError(
+                "fidelity='screen' judges plans once, in the model as it is: leave budget, rank, trials and "
+                "randomise='all' out, or fidelity."
+            )
+        if history is not None or margins == "full" or schedule.rest or not schedule.stop:
+            raise ValueError(
+                "fidelity='screen' is for plans from a start or a state, with margins='decided' and a schedule that "
+                "stops and in which nothing rests: leave the others out, or fidelity."
+            )
 
     def _check_early(self, schedule: Schedule, margins: Margins, budget: Budget | None, rank: Rank | None) -> None:
         """Raises ValueError where nothing could be left out though it is asked for."""
@@ -217,6 +246,13 @@ def _found(physics: Physics, job: Job, states: Floats, controls: Sequence[Floats
             return [replace(o, warnings=(*o.warnings, note)) if isinstance(o, Outcome) else o for o in alone]
         return [Refusal("engine_failed", f"The engine failed ({said}); judge this plan again.", cause="infra")]
     return [Outcome(NO_FINDING, None, 0, 0, False, undecided=job.halt.why)] * len(controls)
+
+
+def audit_of(outcomes: Sequence[Outcome | Refusal]) -> Audit:
+    """What the audits of a call with fidelity="screen" came to."""
+    run = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+    told = [one.audited for one in run if one.audited is not None]
+    return Audit(sum(one.method == METHOD for one in run) + len(told), len(told), told.count(False))
 
 
 def _untold(steps: int) -> None:

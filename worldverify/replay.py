@@ -25,7 +25,7 @@ from worldverify.version import VERSION
 Floats = NDArray[np.float64]
 
 NEEDED = ("task", "status", "engine", "request", "digest")  # keys of a verdict line
-OPTIONS = ("scope", "margins", "randomise")  # the last only where it is not as usual
+OPTIONS = ("scope", "margins", "randomise", "fidelity")  # the last two only where they are not as usual
 ASKED = ("plan", "seed", "horizon_s", "state", "options", "sha256")  # keys of its request
 
 

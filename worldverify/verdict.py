@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from worldverify.audit import Audit
 from worldverify.cost import Cost
 from worldverify.refusal import Cause
 
@@ -111,6 +112,7 @@ class Verdicts(Sequence[Verdict]):
     """The verdicts of one call, in the order of the plans."""
 
     items: tuple[Verdict, ...] = field(default=())
+    audit: Audit | None = None  # of fidelity="screen": how often the reference contradicted it
 
     @overload
     def __getitem__(self, index: int) -> Verdict: ...

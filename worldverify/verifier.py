@@ -13,6 +13,7 @@ Scope = Literal["plan", "chunk"]
 Margins = Literal["decided", "full"]
 Randomised = Literal["start", "all"]  # which draws of a seed: of the start, or of the task's domain too
 
+Fidelity = Literal["reference", "screen"]  # "screen": what clearly fails with longer physics steps is rejected
 Rank = Literal["best"]  # which plans need to be decided: as many as it takes to know the best
 
 

@@ -14,7 +14,7 @@ from worldverify.schedule import ALL_RULES, Schedule
 from worldverify.task import Task
 from worldverify.trials.rules import Trials
 from worldverify.verdict import Verdicts
-from worldverify.verifier import Margins, Randomised, Rank, Scope
+from worldverify.verifier import Fidelity, Margins, Randomised, Rank, Scope
 
 
 def verify(
@@ -36,6 +36,7 @@ def verify(
     budget: Budget | None = None,
     rank: Rank | None = None,
     trials: Trials | None = None,
+    fidelity: Fidelity = "reference",
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -53,7 +54,10 @@ def verify(
     with its margins so far, and not valid as a reward. rank="best": only the best plan is wanted (`Verdicts.best`, the
     same as without); one that cannot become it is left INCONCLUSIVE (code "outranked"). trials: judge each plan also in
     randomised worlds, so many of them, or as many as `certify(p=...)` needs; status, margins and reward stay those of
-    the call's own seed, and `Verdict.trials` says how often the plan passes.
+    the call's own seed, and `Verdict.trials` says how often the plan passes. fidelity="screen": a pre-pass with longer
+    physics steps rejects what clearly fails there (method "screen"), and only what is left is judged by the reference,
+    so that a PASS is always its own; a random part of the rejections is audited, and `Verdicts.audit` says how often
+    the reference contradicted them.
 
     A KeyboardInterrupt while plans are simulated is raised as `Interrupted`, whose `verdicts` keep what was decided.
 
@@ -81,6 +85,7 @@ def verify(
             budget=budget,
             rank=rank,
             trials=trials,
+            fidelity=fidelity,
         )
     finally:
         verifier.close()

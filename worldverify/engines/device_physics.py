@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,12 @@ from worldverify.engines.physics import (
     last_samples,
     simulated,
 )
+from worldverify.engines.placement import bucket_of
 from worldverify.engines.selftest import require_backend
 from worldverify.judge import Finding, findings_of, often_capped, question_of
 from worldverify.kernels.engine import EngineInfo, Fault
 from worldverify.scene import Scene
+from worldverify.schedule import Schedule
 from worldverify.task import Task
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ DEVICE_BYTES = 4 * 2**30  # of margins on the device
 AUDITED, AUDITED_ELSEWHERE = 1 / 256, 1 / 16
 
 MORE_ROOM = 4  # times the buffers, for lanes that overflowed
+# Lanes of plans that are simulated until they are settled. A GPU takes as long for few as for many; a CPU does not.
+GPU_LANES, FEWEST_LANES, PLANS_A_LANE = 8192, 8, 4
+ROUNDS = 12  # looks at the evidence of a plan that is never settled
 CHUNK = 256  # physics steps an engine call where the evidence itself is needed
 
 
@@ -95,7 +100,8 @@ class DevicePhysics:
         return max(1, min(MOST_LANES, DEVICE_BYTES // (sample * (task.samples + 1))))
 
     def findings(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Finding]:
-        return [o.finding for o in self._found(job, states, controls, roomy=False)]
+        plain = replace(job, schedule=Schedule.exhaustive())  # bounds over all evidence
+        return [o.finding for o in self._found(plain, states, controls, roomy=False)]
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
         return each_once(self._tried, job, states, controls)
@@ -198,8 +204,12 @@ class DevicePhysics:
         kept = self._engine(job, states, controls, roomy)
         clock = time.perf_counter()
         samples = last_samples(job, controls)
+        taken = samples
         if job.history is None and (samples == samples[0]).all():
-            findings = self._folded(job, kept.engine, states, controls, int(samples[0]))
+            if job.schedule.stop and not job.full:
+                findings, taken = self._in_turn(job, kept.engine, states, controls, int(samples[0]))
+            else:
+                findings = self._folded(job, kept.engine, states, controls, int(samples[0]))
         else:
             # What an episode showed before lies on the host, so the rest of its evidence comes there too; and chunks
             # of different lengths would be as many programs.
@@ -208,27 +218,41 @@ class DevicePhysics:
         spent = time.perf_counter() - clock if self._backend.device == "gpu" else 0.0
         cold, kept.cold = kept.cold, False
         each = spent / len(controls)
-        return [Outcome(f, None, int(samples.max()), 0, cold, info=self.info, device_s=each) for f in findings]
+        return [
+            Outcome(f, None, int(n), 0, cold, info=self.info, device_s=each, saved={"stop": int(left)} if left else {})
+            for f, n, left in zip(findings, taken, samples - taken, strict=True)
+        ]
 
     def _folded(
         self, job: Job, engine: "MjxEngine", states: Floats, controls: Sequence[Floats], last: int
     ) -> list[Finding]:
         """Findings of plans of one length, whose evidence never leaves the device."""
-        task, bound = job.task, job.task.scene.bound
-        scales = tuple(atom.scale for atom in bound.atoms)
-        known = min(last, task.samples)
-        question = question_of(bound, known, task.samples, chunk=job.chunk, full=job.full, final=True)
-        decided = engine.find(
-            states,
-            _stacked(controls),
-            substeps=task.substeps,
-            samples=known,
-            expressions=bound.expressions,
-            scales=scales,
-            question=question,
-        )
+        asked, known = _asked(job, last), min(last, job.task.samples)
+        decided = engine.find(states, _stacked(controls), **asked)
         job.told(known * len(controls))
-        return findings_of(bound, question, decided, _bounds_in_si(decided, np.array(scales)), known)
+        return self._said(job, asked, decided)
+
+    def _in_turn(
+        self, job: Job, engine: "MjxEngine", states: Floats, controls: Sequence[Floats], last: int
+    ) -> tuple[list[Finding], NDArray[np.int64]]:
+        """The same of plans that are simulated until they are settled, and the substeps that were."""
+        from worldverify.kernels.mjx_queue import Queue
+
+        asked, known, rules = _asked(job, last), min(last, job.task.samples), job.schedule
+        usual = GPU_LANES if self._backend.device == "gpu" else len(controls) // PLANS_A_LANE
+        # Powers of two, so that calls of like size share a program.
+        lanes = min(bucket_of(rules.lanes or max(usual, FEWEST_LANES)), bucket_of(max(len(controls), FEWEST_LANES)))
+        queue = Queue(lanes, rules.chunk or max(1, -(-(known + 1) // ROUNDS)), rules.refill)
+        band = load_band(job.task, self.info)
+        width = 0.0 if band is None else band.width
+        decided, end = engine.find_in_turn(states, _stacked(controls), **asked, queue=queue, stop=True, width=width)
+        job.told(known * len(controls))
+        return self._said(job, asked, decided), np.minimum(end, known).astype(np.int64)
+
+    @staticmethod
+    def _said(job: Job, asked: Mapping[str, Any], decided: Any) -> list[Finding]:
+        si = _bounds_in_si(decided, np.array(asked["scales"]))
+        return findings_of(job.task.scene.bound, asked["question"], decided, si, asked["samples"])
 
     def _engine(self, job: Job, states: Floats, controls: Sequence[Floats], roomy: bool) -> _Kept:
         kept = self._kept_for(job.task, roomy)
@@ -264,6 +288,19 @@ class DevicePhysics:
         held = _stacked(controls)
         periods = np.minimum(np.arange(task.samples) // task.substeps, held.shape[1] - 1)
         return room_for(task.scene.model, states, held[:, periods])
+
+
+def _asked(job: Job, last: int) -> dict[str, Any]:
+    """What a program is to find out about plans that end with sample `last`."""
+    task, bound = job.task, job.task.scene.bound
+    known = min(last, task.samples)
+    return {
+        "substeps": task.substeps,
+        "samples": known,
+        "expressions": bound.expressions,
+        "scales": tuple(atom.scale for atom in bound.atoms),
+        "question": question_of(bound, known, task.samples, chunk=job.chunk, full=job.full, final=True),
+    }
 
 
 def audited(job: Job, states: Floats, controls: Sequence[Floats], rows: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.budget import Halt, Undecided
+from worldverify.engines import screen
 from worldverify.engines.audit import drawn
 from worldverify.judge import Finding, judge, often_capped
 from worldverify.kernels.engine import Engine, EngineInfo, Fault
@@ -53,6 +54,7 @@ class Job:
     schedule: Schedule = ALL_RULES
     halt: Halt = field(default_factory=Halt)
     best: bool = False  # only the best plan is wanted
+    screened: bool = False  # what clearly fails with longer physics steps is rejected
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Outcome:
     saved: Mapping[str, int] = field(default_factory=dict)  # rule -> substeps of the plain run not simulated
     undecided: Undecided | None = None  # why nothing more is known
     known: int = 0  # substeps of the plan that the finding rests on
-    method: str = "exhaustive"  # or "rest": what lay still was left out of the solver
+    method: str = "exhaustive"  # or "rest": what lay still was left out of the solver; or "screen": with longer steps
+    audited: bool | None = None  # whether the reference agreed with a rejection that was drawn for an audit
 
 
 def simulated(job: Job, engine: Engine, states: Floats, controls: Sequence[Floats], chunk: int) -> Trace:
@@ -185,6 +188,7 @@ class MujocoPhysics:
     def __init__(self, *, threads: int | None, chunk: int) -> None:
         self._threads, self._chunk = threads, chunk
         self._engines: OrderedDict[tuple[Any, ...], tuple[Scene, MujocoEngine]] = OrderedDict()
+        self._coarse: tuple[Task, Task] | None = None  # the task screened last, and as it is screened
 
     @property
     def info(self) -> EngineInfo:
@@ -208,9 +212,40 @@ class MujocoPhysics:
         self._engines.clear()
 
     def run(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        if job.screened:
+            return each_once(self._screened, job, states, controls)
         if job.schedule.rest and job.task.scene.resting is not None:
             return each_once(self._rested, job, states, controls)
         return self._plain(replace(job, schedule=replace(job.schedule, rest=False)), states, controls)
+
+    def _screened(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
+        """Rejections of a run with longer steps, and the outcomes of the plain run where that rejects nothing."""
+        if self._coarse is None or self._coarse[0] is not job.task:
+            self._coarse = job.task, screen.coarse(job.task)
+        task = self._coarse[1]
+        rough = replace(job, task=task, screened=False, told=_untold)
+        found, cold = self._find(rough, states, controls, band=screen.BAND)
+        ends, outcomes = last_samples(job, controls), []
+        for one, end in zip(found, ends.tolist(), strict=True):
+            finding = screen.in_steps_of(job.task, task, one.finding)
+            early = replace(one, finding=finding, saved={"screen": end - one.steps})
+            note = f"Rejected by a screen with physics steps of {task.timestep:g} s instead of {job.task.timestep:g} s."
+            outcomes.append(replace(_outcome(early, cold, screen.METHOD), warnings=(note,)))
+        out = [screen.rejected(task, one.finding, one.settled) for one in found]
+        drawn_ = [o and drawn(screen.AUDITED, s, u) for o, s, u in zip(out, states, controls, strict=True)]
+        again = [i for i in range(len(found)) if not out[i] or drawn_[i]]
+        job.told(int(ends.sum() - ends[again].sum()))
+        plain = self._plain(replace(job, screened=False), states[again], [controls[i] for i in again]) if again else []
+        for i, outcome in zip(again, plain, strict=True):
+            spent = replace(outcome, steps=outcome.steps + found[i].steps, cold=outcome.cold or cold)
+            if drawn_[i]:
+                agreed = outcome.finding.status == "FAIL"
+                note = "A screen rejected it and it was drawn for an audit, which " + (
+                    "agrees." if agreed else f"gives {outcome.finding.status}."
+                )
+                spent = replace(spent, audited=agreed, warnings=(*spent.warnings, note))
+            outcomes[i] = spent
+        return outcomes
 
     def _rested(self, job: Job, states: Floats, controls: Sequence[Floats]) -> list[Outcome]:
         """Outcomes of the run in which things rest where they stand, and of the plain run where they do not."""
@@ -242,11 +277,18 @@ class MujocoPhysics:
         return outcomes
 
     def _find(
-        self, job: Job, states: Floats, controls: Sequence[Floats], *, roomy: bool = False, iterations: int = 1
+        self,
+        job: Job,
+        states: Floats,
+        controls: Sequence[Floats],
+        *,
+        roomy: bool = False,
+        iterations: int = 1,
+        band: float = 0.0,
     ) -> tuple[list[Scheduled], bool]:
-        """What comes of each plan, and whether an engine had to be built for it."""
+        """What comes of each plan, and whether an engine had to be built for it. See `Work.band`."""
         rules = job.schedule
-        if rules == Schedule.exhaustive():
+        if rules == Schedule.exhaustive() and not band:
             return self._exhaustive(job, states, controls, roomy, iterations)
         if rules.rest:
             rules = replace(rules, share=False)  # what rests is not in a state, so a fork would not go on alike
@@ -256,8 +298,8 @@ class MujocoPhysics:
             rows = np.flatnonzero(ends == samples).tolist()
             lanes = min(rules.lanes or MOST_LANES, len(rows))
             engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations, rest=rules.rest)
-            band = REST_BAND if rules.rest else 0.0
-            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best, band)
+            by = REST_BAND if rules.rest else band
+            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best, by)
 
             def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
                 found[rows[plan]] = one
@@ -371,6 +413,10 @@ class MujocoPhysics:
         while len(self._engines) > _KEPT_ENGINES:
             self._engines.popitem(last=False)
         return engine, True
+
+
+def _untold(steps: int) -> None:
+    """What a screen simulates is not what the plans were to be simulated for."""
 
 
 def _outcome(one: Scheduled, cold: bool, method: str = "exhaustive") -> Outcome:

@@ -1,0 +1,1 @@
+"""What verification costs: measured, priced, and compared with what made the plans."""
