@@ -1,9 +1,9 @@
 """The local verifier: admit, compile, simulate, judge, on the CPUs of this process."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
 from worldverify.audit import Audit
+from worldverify.billing.meter import Meter
+from worldverify.billing.prices import load_prices
+from worldverify.billing.shares import Compiling, shared
 from worldverify.budget import Budget, Halt
 from worldverify.compile import Compiled, compile_for
 from worldverify.cost import Cost
 from worldverify.declared import contract_of
 from worldverify.domain import world_of
 from worldverify.engines.backend import MUJOCO, Backend, DeviceLost, EngineRefused
+from worldverify.engines.device import find_gpu
 from worldverify.engines.making import physics_on
 from worldverify.engines.physics import Job, MujocoPhysics, Outcome, Physics
 from worldverify.engines.screen import METHOD
@@ -45,11 +49,19 @@ Watch = Callable[[int, int], None]  # (substeps done, substeps in all)
 class LocalVerifier:
     """A Verifier in this process. It keeps engines between calls; the verdicts do not depend on that."""
 
-    def __init__(self, *, threads: int | None = None, chunk: int = CHUNK, backend: Backend | None = MUJOCO) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        chunk: int = CHUNK,
+        backend: Backend | None = MUJOCO,
+        prices: str | Path | None = None,
+    ) -> None:
         """`threads`: None for every CPU this process may use. `chunk`: physics steps an engine call on MuJoCo C where
         a schedule leaves nothing out; `Schedule.chunk` is that of the others.
 
-        `backend`: what simulates; None chooses between the CPU and the GPU by measurement, call by call.
+        `backend`: what simulates; None chooses between the CPU and the GPU by measurement, call by call. `prices`: the
+        price file of the bills; None for what WORLDVERIFY_PRICES names, else the shipped one. Raises PriceError.
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1; got {threads}.")
@@ -58,6 +70,8 @@ class LocalVerifier:
         self._threads = threads
         self._physics: Physics | None = physics_on(backend, threads=threads, chunk=chunk)
         self._starts = Starts()
+        self._prices_file, self._prices = prices, load_prices(prices)
+        self._meter = Meter(self._prices, gpu=find_gpu().name if backend is None or backend.device == "gpu" else None)
 
     def verify(
         self,
@@ -82,7 +96,7 @@ class LocalVerifier:
         from trusted physics and is not checked as a start. Raises Interrupted for a KeyboardInterrupt in physics."""
         if self._physics is None:
             raise RuntimeError("This verifier is closed: make another one.")
-        clock, cpu = time.perf_counter(), time.process_time()
+        mark = self._meter.start()
         task = load(task) if isinstance(task, str) else task
         options: dict[str, Any] = {"scope": _one_of("scope", scope, ("plan", "chunk"))}
         options["margins"] = _one_of("margins", margins, ("decided", "full"))
@@ -112,7 +126,7 @@ class LocalVerifier:
         world = world_of(task, seed, randomise)
         made = _compiled(task, world.perceived(states), ready)
         compiled = [one.controls if isinstance(one, Compiled) else one for one in made]
-        compile_s = time.perf_counter() - clock
+        compiling = Compiling(*self._meter.so_far(mark))
 
         given = state is not None
         arriving = [
@@ -124,20 +138,22 @@ class LocalVerifier:
             world.task, not whole, full, history, _untold, given, schedule, Halt(budget), best, fidelity == "screen"
         )
         outcomes = self._run(self._physics, job, states, arriving, watch)
-        shared, verdicts = task_identity(task, options, history), []
+        common, verdicts = task_identity(task, options, history), []
         for i, raw in enumerate(items):
             found = admitted[i]
             plan = found if isinstance(found, Plan) else None
-            request = request_of(shared, task, raw, plan, seed, None if state is None else states[i], options)
+            request = request_of(common, task, raw, plan, seed, None if state is None else states[i], options)
             held = _too_short(task, compiled[i]) if options["scope"] == "plan" else None
             one = made[i]
             said = (*(plan.warnings if plan else ()), *(one.warnings if isinstance(one, Compiled) else ()))
             said += () if held is None else (held,)
             chunk = options["scope"] == "chunk"
             verdicts.append(_verdict(task, plan_id(raw), plan, outcomes[i], self._physics.info, request, said, chunk))
-        wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+        bills = [_simulated(outcome) for outcome in outcomes]
+        reading = self._meter.since(mark, gpu_s=math.fsum(bill.gpu_s for bill in bills))
+        bills = shared(bills, reading, compiling, self._prices, self._meter.gpu)
         audit = audit_of(outcomes) if fidelity == "screen" else None
-        answer = Verdicts(tuple(_billed(verdicts, outcomes, wall_s, cpu_s, compile_s)), audit)
+        answer = Verdicts(tuple(with_cost(v, bill) for v, bill in zip(verdicts, bills, strict=True)), audit)
         if job.halt.why == "interrupted":
             self._physics.close()
             raise Interrupted(answer)
@@ -147,7 +163,7 @@ class LocalVerifier:
         asked = {"scope": scope, "history": history, "format": format, "schedule": schedule}
         # A world of its own is a program of its own on MJX, whose compilation takes longer than MuJoCo C for its plans.
         own = isinstance(self._physics, MujocoPhysics) or task.domain == NOMINAL
-        worlds = self if own else LocalVerifier(threads=self._threads)
+        worlds = self if own else LocalVerifier(threads=self._threads, prices=self._prices_file)
         judge = judge_of(worlds.verify, task, known, None if state is None else states, **asked)
         return tried(answer, rule, seed, judge, None if watch is None else _in_steps(watch, task.samples * len(items)))
 
@@ -393,33 +409,16 @@ def _verdict(
     )
 
 
-def _billed(
-    verdicts: Sequence[Verdict],
-    outcomes: Sequence[Outcome | Refusal],
-    wall_s: float,
-    cpu_s: float,
-    compile_s: float,
-) -> list[Verdict]:
-    """Shares of the call's time: compiling is shared evenly, the rest by substeps simulated."""
-    steps = [0 if isinstance(o, Refusal) else o.steps for o in outcomes]
-    total = math.fsum(steps)
-    even = compile_s / max(1, len(verdicts))
-    billed = []
-    for verdict, outcome, n in zip(verdicts, outcomes, steps, strict=True):
-        share = n / total if total else 1 / len(verdicts)
-        run = not isinstance(outcome, Refusal)
-        saved = {} if isinstance(outcome, Refusal) else outcome.saved
-        cost = Cost(
-            steps=n,
-            steps_saved=sum(saved.values()),
-            saved_by=saved,
-            cpu_s=cpu_s * share if total else cpu_s / len(verdicts),
-            gpu_s=outcome.device_s if isinstance(outcome, Outcome) else 0.0,
-            placement=outcome.placement if isinstance(outcome, Outcome) else None,
-            wall_s=even + (wall_s - compile_s) * share,
-            compile_s=even,
-            bytes=outcome.evidence if isinstance(outcome, Outcome) else 0,
-            cold=run and isinstance(outcome, Outcome) and outcome.cold,
-        )
-        billed.append(with_cost(verdict, cost))
-    return billed
+def _simulated(outcome: Outcome | Refusal) -> Cost:
+    """The part of a verdict's bill that is its own."""
+    if isinstance(outcome, Refusal):
+        return Cost()
+    return Cost(
+        steps=outcome.steps,
+        steps_saved=sum(outcome.saved.values()),
+        saved_by=outcome.saved,
+        gpu_s=outcome.device_s,
+        placement=outcome.placement,
+        bytes=outcome.evidence,
+        cold=outcome.cold,
+    )

@@ -1,6 +1,7 @@
 """N plans in, N physics verdicts out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def verify(
     rank: Rank | None = None,
     trials: Trials | None = None,
     fidelity: Fidelity = "reference",
+    prices: str | Path | None = None,
 ) -> Verdicts:
     """Judge candidate plans by simulating them.
 
@@ -57,7 +59,8 @@ def verify(
     the call's own seed, and `Verdict.trials` says how often the plan passes. fidelity="screen": a pre-pass with longer
     physics steps rejects what clearly fails there (method "screen"), and only what is left is judged by the reference,
     so that a PASS is always its own; a random part of the rejections is audited, and `Verdicts.audit` says how often
-    the reference contradicted them.
+    the reference contradicted them. prices: a price file for the bill of each verdict; None for what
+    WORLDVERIFY_PRICES names, else the shipped one.
 
     A KeyboardInterrupt while plans are simulated is raised as `Interrupted`, whose `verdicts` keep what was decided.
 
@@ -69,7 +72,7 @@ def verify(
     Raises ValueError for an unknown task, option or format, for a format that needs statistics, for trials that would
     all be the same, for a state of the wrong shape, for an engine that cannot run here or cannot simulate the scene.
     """
-    verifier = LocalVerifier(threads=threads, backend=backend_of(on, engine, impl))
+    verifier = LocalVerifier(threads=threads, backend=backend_of(on, engine, impl), prices=prices)
     try:
         return verifier.verify(
             task,
