@@ -1,6 +1,8 @@
 """The meter reads what the machine tells, marks what it estimates, and shares the process among its calls."""
 
 import ctypes
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -163,6 +165,23 @@ def test_calls_side_by_side_have_together_what_the_process_took() -> None:
     for thread in threads:
         thread.join()
     assert sum(parts) == pytest.approx(time.process_time() - before, rel=0.05)
+
+
+def test_work_within_work_is_part_of_it() -> None:
+    meter = Meter(PRICES)
+    outer = meter.start()
+    inner = meter.start()
+    burn(0.1)
+    assert meter.since(inner).cpu_s >= 0.1
+    burn(0.1)
+    assert meter.since(outer).cpu_s >= 0.2
+
+
+def test_processes_that_were_waited_for_count_where_that_is_asked_for() -> None:
+    meter, own = Meter(PRICES, children=True), Meter(PRICES)
+    marks = meter.start(), own.start()
+    subprocess.run([sys.executable, "-I", "-c", "sum(range(10_000_000))"], check=True)
+    assert meter.since(marks[0]).cpu_s > own.since(marks[1]).cpu_s + 0.05
 
 
 def test_a_call_that_an_exception_ended_takes_no_part_any_more() -> None:

@@ -240,6 +240,34 @@ def test_a_budget_of_seconds_ends_as_well(task: wv.Task) -> None:
     assert any("s into the plan" in v.reason for v in found)
 
 
+def test_a_budget_of_money_ends_as_well(task: wv.Task) -> None:
+    found = wv.verify(task, branching(task, 30), schedule=Schedule(lanes=2, chunk=1), budget=wv.Budget(money=1e-15))
+    assert {v.code for v in found} == {"budget"}
+    assert {v.code for v in wv.verify(task, branching(task, 30), budget=wv.Budget(money=1e6))} == {None}
+
+
+@pytest.mark.parametrize("first", ["promising", "doubtful"])
+@pytest.mark.parametrize("share", [True, False])
+def test_what_comes_first_changes_no_verdict(task: wv.Task, first: Any, share: bool) -> None:
+    plans = branching(task, 30)
+    plain = [v.digest for v in wv.verify(task, plans)]
+    asked = {"schedule": Schedule(lanes=3, chunk=20, share=share), "budget": wv.Budget(steps=10**9, first=first)}
+    found = wv.verify(task, plans, **asked)
+    assert [v.digest for v in found] == plain
+    assert [v.digest for v in wv.verify(task, plans[::-1], **asked)] == plain[::-1]
+    assert all(v.cost.steps + v.cost.steps_saved == task.samples for v in found)
+
+
+@pytest.mark.parametrize(("first", "decided"), [("given", 0), ("promising", 8), ("doubtful", 4)])
+def test_a_short_budget_goes_to_what_comes_first(near: wv.Task, first: Any, decided: int) -> None:
+    # Standing still is far from arriving; what creeps is near to it, and what goes has arrived.
+    pushes = [0.0] * 4 + [0.021] + [0.0] * 3 + [0.05]
+    plans = [np.full((8, 1), push) + np.linspace(0, 1e-9 * i, 8)[:, None] for i, push in enumerate(pushes)]
+    asked = {"schedule": Schedule(lanes=1, chunk=10, share=False), "budget": wv.Budget(steps=40 * 8, first=first)}
+    found = [i for i, v in enumerate(wv.verify(near, plans, **asked)) if v.code is None]
+    assert decided in found and (found == [0, 1, 2, 3]) == (first == "given")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -247,6 +275,9 @@ def test_a_budget_of_seconds_ends_as_well(task: wv.Task) -> None:
         ({"steps": 0}, "steps must be a whole number from 1"),
         ({"seconds": 0}, "seconds must be a number above 0"),
         ({"seconds": float("nan")}, "seconds must be a number above 0"),
+        ({"money": -1}, "money must be a number above 0"),
+        ({"money": True}, "money must be a number above 0"),
+        ({"steps": 5, "first": "best"}, "first is one of 'given', 'promising', 'doubtful'; got 'best'"),
     ],
 )
 def test_a_budget_that_makes_no_sense_is_refused(options: Any, said: str) -> None:

@@ -157,6 +157,16 @@ def _add_verify(commands: Any) -> None:
         "--most-seconds", type=number(1e-3), metavar="S", help="end after so many seconds of simulation"
     )
     verify.add_argument(
+        "--most-money", type=number(1e-12), metavar="X", help="end when processor time has cost so much"
+    )
+    verify.add_argument(
+        "--first",
+        choices=("given", "promising", "doubtful"),
+        default="given",
+        help="of a limit: what is simulated first: in the order given, what stands best, or what stands nearest to its "
+        "limits (%(default)s)",
+    )
+    verify.add_argument(
         "--rank",
         choices=("best",),
         help="decide only as many plans as it takes to know the best one",
@@ -297,6 +307,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         report=arguments.report,
         most_steps=arguments.most_steps,
         most_seconds=arguments.most_seconds,
+        most_money=arguments.most_money,
+        first=arguments.first,
         rank=arguments.rank,
         fidelity=arguments.fidelity,
         trials=_trials(arguments),
@@ -308,8 +320,13 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _trials(arguments: argparse.Namespace) -> "Trials | None":
     from worldverify.trials.option import certify_option
 
-    if (arguments.trials or arguments.certify) and (arguments.rank or arguments.most_steps or arguments.most_seconds):
-        raise UsageError("--rank, --most-steps and --most-seconds leave plans undecided: leave them or the trials out.")
+    limited = arguments.most_steps or arguments.most_seconds or arguments.most_money
+    if (arguments.trials or arguments.certify) and (arguments.rank or limited):
+        raise UsageError(
+            "--rank, --most-steps, --most-seconds and --most-money leave plans undecided: leave them or the trials out."
+        )
+    if arguments.first != "given" and not limited:
+        raise UsageError("--first is about a limit: add --most-steps, --most-seconds or --most-money, or leave it out.")
     if arguments.keep_start and not (arguments.trials or arguments.certify):
         raise UsageError("--keep-start is for trials: add --trials N or --certify p=P.")
     if arguments.certify is None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.action import ActionSpec
-from worldverify.budget import Budget
+from worldverify.budget import Budget, First
 from worldverify.engines.backend import EngineRefused, On
 from worldverify.local import LocalVerifier
 from worldverify.options import output
@@ -55,6 +55,8 @@ class Wanted:
     format: ActionSpec | None = None  # of plans that name none
     most_steps: int | None = None  # physics substeps
     most_seconds: float | None = None
+    most_money: float | None = None  # in the currency of the price file
+    first: First = "given"
     rank: Rank | None = None
     fidelity: Fidelity = "reference"
     trials: Trials | None = None
@@ -67,9 +69,9 @@ class Wanted:
     @property
     def budget(self) -> Budget | None:
         """None where there is no limit."""
-        if self.most_steps is None and self.most_seconds is None:
+        if self.most_steps is None and self.most_seconds is None and self.most_money is None:
             return None
-        return Budget(self.most_steps, self.most_seconds)
+        return Budget(self.most_steps, self.most_seconds, self.most_money, self.first)
 
 
 def judge_files(task: Task, paths: Sequence[str], wanted: Wanted) -> bool:

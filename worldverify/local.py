@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worldverify.action import ActionSpec
 from worldverify.audit import Audit
 from worldverify.billing.meter import Meter
-from worldverify.billing.prices import load_prices
+from worldverify.billing.prices import load_prices, money_of
 from worldverify.billing.shares import Compiling, shared
 from worldverify.budget import Budget, Halt
 from worldverify.compile import Compiled, compile_for
@@ -135,7 +135,16 @@ class LocalVerifier:
         ]
         full, best = options["margins"] == "full", rank is not None
         job = Job(
-            world.task, not whole, full, history, _untold, given, schedule, Halt(budget), best, fidelity == "screen"
+            world.task,
+            not whole,
+            full,
+            history,
+            _untold,
+            given,
+            schedule,
+            Halt(budget, money_of(self._prices, cpu_s=1.0)),
+            best,
+            fidelity == "screen",
         )
         outcomes = self._run(self._physics, job, states, arriving, watch)
         common, verdicts = task_identity(task, options, history), []

@@ -25,10 +25,14 @@ class _Call:
 
     def __init__(self) -> None:
         self.cpu_s = 0.0
+        self.thread = threading.get_ident()
 
 
 class _Process:
-    """Shares the processor time of this process among the calls that are metered side by side in its threads."""
+    """Shares the processor time of this process among the threads that meter work side by side.
+
+    Work that is metered within other work of its thread is part of it, and takes nothing from it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,8 +59,9 @@ class _Process:
     def _settle(self) -> None:
         now = time.process_time()
         calls = list(self._open)
+        callers = len({call.thread for call in calls})
         for call in calls:
-            call.cpu_s += (now - self._last) / len(calls)
+            call.cpu_s += (now - self._last) / callers
         self._last = now
 
 
@@ -72,6 +77,7 @@ class Mark(NamedTuple):
     resident: int  # bytes
     packages: Mapping[str, int] | None  # uJ
     gpus: float | None  # J
+    children: float  # s, of processes that were started and have ended
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Reading:
     """What was taken since a mark."""
 
     wall_s: float
-    cpu_s: float  # of all threads of this process; calls side by side have equal parts of it
+    cpu_s: float  # of all threads of this process, of which calls side by side have equal parts; and of its children
     gb_s: float  # GB of resident memory, times seconds
     peak_bytes: int  # of resident memory, since the process began
     joules: float
@@ -101,12 +107,14 @@ class Meter:
         prices: Prices,
         *,
         gpu: str | None = None,
+        children: bool = False,
         powercap: Path = POWERCAP,
         stat: Path = Path("/proc/stat"),
         nvml: Nvml | None = None,
     ) -> None:
-        """`gpu`: what the driver calls the GPU that is used, None for none; the rest is for tests."""
-        self._prices, self._stat = prices, stat
+        """`gpu`: what the driver calls the GPU that is used, None for none. `children`: the processor time of processes
+        that the work starts, and waits for, counts too. The rest is for tests."""
+        self._prices, self._stat, self._children = prices, stat, children
         self._rapl = Rapl(powercap)
         self.gpu = gpu_kind(gpu, prices)
         self._nvml = nvml if nvml is not None else Nvml() if gpu is not None else None
@@ -121,6 +129,7 @@ class Meter:
             _resident(),
             packages,
             self._nvml.read() if self._nvml is not None else None,
+            _of_children() if self._children else 0.0,
         )
 
     def so_far(self, mark: Mark) -> tuple[float, float]:
@@ -133,6 +142,7 @@ class Meter:
         now = self.start()
         _PROCESS.end(now.call)
         _PROCESS.end(mark.call)
+        cpu += now.children - mark.children
         wall = now.wall - mark.wall
         reasons: list[str] = []
         joules, measured = self._cpu_joules(mark, now, cpu, reasons)
@@ -178,6 +188,11 @@ class Meter:
             return None
         # user, nice, system, idle, iowait, irq, softirq, steal
         return (sum(ticks) - ticks[3] - ticks[4]) * _TICK if len(ticks) >= 7 else None
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _resident() -> int:

@@ -1,5 +1,6 @@
 """Lanes at work: each takes an edge of the trie, is watched while it runs, and takes the next when that is decided."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,6 +72,7 @@ class _Waiting:
     watched: list[Any] | None = None
     evidence: Pieces = NOTHING
     ceiling: float = MOST_MERIT  # see `Race`
+    standing: float | None = None  # see `_Running`; None where nothing was simulated yet
 
     @property
     def period(self) -> int:
@@ -84,6 +86,7 @@ class _Running:
     period: int  # control periods done
     evidence: Pieces
     ceiling: float
+    standing: float | None  # margin scales: the least margin, if the world stood still from now on
 
 
 def schedule(
@@ -141,6 +144,8 @@ class _Lanes:
                     self._round()
                 if self._race is not None:
                     self._drop(self._race)
+                if self._work.halt.first != "given" and self._waiting and self._rules.refill:
+                    self._put_back()
             self._judge()
         except KeyboardInterrupt:
             self._work.halt.why = "interrupted"
@@ -162,7 +167,7 @@ class _Lanes:
                 continue
             begun.append((free.pop(0), one))
             evidence = one.evidence if one.fork else self._before
-            self._running[begun[-1][0]] = _Running(one.edge, one.period, evidence, one.ceiling)
+            self._running[begun[-1][0]] = _Running(one.edge, one.period, evidence, one.ceiling, one.standing)
         fresh = [(lane, one) for lane, one in begun if one.fork is None]
         if fresh:
             lanes = np.array([lane for lane, _ in fresh])
@@ -177,6 +182,29 @@ class _Lanes:
                 self._engine.restore(np.array([lane]), one.fork)
                 if self._monitor is not None and one.watched is not None:
                     self._monitor.restore(np.array([lane]), one.watched)
+
+    def _put_back(self) -> None:
+        """Lanes are for what comes first by the order that was asked for; the others wait where they are."""
+        running = sorted(self._running, key=lambda lane: self._urgency(self._running[lane]))
+        self._waiting.sort(key=self._urgency)
+        most = len(running) + len(self._waiting) - self._engine.nlane
+        better = [self._urgency(one) for one in self._waiting]
+        for lane in running[: max(0, most)]:
+            one, here = self._running[lane], np.array([lane])
+            if not better or better.pop() <= self._urgency(one):
+                return
+            rest = Edge(one.period, one.edge.last, one.edge.plans, one.edge.below)
+            watched = None if self._monitor is None else self._monitor.save(here)
+            fork = self._engine.save(here)
+            self._waiting.insert(0, _Waiting(rest, fork, watched, one.evidence, one.ceiling, one.standing))
+            del self._running[lane]
+
+    def _urgency(self, one: _Running | _Waiting) -> tuple[float, int]:
+        """The greater comes first: what nobody has looked at, then what stands best, or nearest to zero."""
+        place = -one.edge.plans[0]
+        if one.standing is None:
+            return math.inf, place
+        return one.standing if self._work.halt.first == "promising" else -abs(one.standing), place
 
     def _drop(self, race: Race) -> None:
         """Lanes whose plans cannot be the best any more are free."""
@@ -236,11 +264,12 @@ class _Lanes:
         over = ((fault & int(Fault.invalidating())) != 0).any(axis=1) | ~np.isfinite(relative).all(axis=(0, 2))
         over |= np.array([self._running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
         if self._monitor is not None:
-            low, high, _ = self._monitor.add(lanes, relative)
+            low, high, standing = self._monitor.add(lanes, relative)
             band = self._work.band
             over |= (low > band).all(axis=1) | (high < -band).any(axis=1)
-            for lane, ceiling in zip(lanes.tolist(), ceilings(high).tolist(), strict=True):
-                self._running[lane].ceiling = ceiling
+            least = np.nan_to_num(standing, nan=-np.inf).min(axis=1).tolist()
+            for lane, ceiling, worst in zip(lanes.tolist(), ceilings(high).tolist(), least, strict=True):
+                self._running[lane].ceiling, self._running[lane].standing = ceiling, worst
         return np.asarray(over)
 
     def _relative(self, value: Floats) -> Floats:
@@ -255,7 +284,8 @@ class _Lanes:
         if others:
             fork = self._engine.save(here)
             watched = None if self._monitor is None else self._monitor.save(here)
-            self._waiting += [_Waiting(edge, fork, watched, one.evidence, one.ceiling) for edge in reversed(others)]
+            kept = fork, watched, one.evidence, one.ceiling, one.standing
+            self._waiting += [_Waiting(edge, *kept) for edge in reversed(others)]
         one.edge = first
 
     def _retire(self, lane: int) -> None:
