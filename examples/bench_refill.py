@@ -95,7 +95,7 @@ def main() -> None:
     print(f"refill on against off: {np.median(both):.2f} x")
     if arguments.json is not None:
         report = {
-            "command": "python " + " ".join(["examples/bench_refill.py", *sys.argv[1:]]),
+            "command": "python examples/bench_refill.py " + " ".join(Path(word).name for word in sys.argv[1:]),
             "machine": here,
             "scene": {**scene_facts(task), **loads(task, np.stack(controls))},
             "engine": {"name": arguments.engine, "device": arguments.on},

@@ -46,7 +46,11 @@ def in_the_rooms(root: Path) -> dict[str, Path]:
         for file in (root / folder).rglob("*"):
             place = file.relative_to(root / folder)
             linked = folder == "worldverify" and place.parts[0] in ROOMS
-            data = place.parts[0] == "assets" if folder == "envs" else file.name in ("py.typed", "measured.json")
+            data = (
+                place.parts[0] == "assets"
+                if folder == "envs"
+                else file.name in ("py.typed", "measured.json") or file.suffix == ".toml"
+            )
             if file.is_file() and not linked and (data or file.suffix == ".py"):
                 files[f"{package}/{place.as_posix()}"] = file
     return files

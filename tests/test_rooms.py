@@ -127,7 +127,7 @@ def test_nothing_but_the_engine_of_mjx_loads_jax_when_it_is_imported(root: Path)
         for file in python_files(root, room)
         if heavy & modules_named(file)
     }
-    kernels = {f"kernels/mjx_{name}.py" for name in ("engine", "env", "program", "settings", "step")}
+    kernels = {f"kernels/mjx_{name}.py" for name in ("engine", "env", "program", "queue", "settings", "step")}
     assert users == kernels | {"envs/functional.py", "envs/mjx_vector_env.py"}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.command import add_bench
 from worldverify.bench.schedule_command import SCHEDULE, add_bench_schedule
+from worldverify.billing.command import add_cost
 from worldverify.newtask.command import add_new_task
 from worldverify.options import number, whole
 from worldverify.parity.command import add_parity
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         add_propose,
         add_bench,
         add_bench_schedule,
+        add_cost,
         add_parity,
         _add_replay,
         add_new_task,
