@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -83,3 +85,23 @@ def near() -> worldverify.Task:
     return worldverify.Task.from_mjcf(
         xml, spec=spec, horizon=0.4, rate=20.0, name="Near", instruction="Go on.", good=to.pop("near"), bad=to
     )
+
+
+@pytest.fixture
+def no_failure_goes_unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The verifier judges plans one by one where its engine fails; in a test that would hide a fault."""
+    from worldverify.engines.physics import MujocoPhysics
+
+    failed: list[Exception] = []
+    honest = MujocoPhysics.run
+
+    def run(self: Any, *arguments: Any) -> Any:
+        try:
+            return honest(self, *arguments)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(MujocoPhysics, "run", run)
+    yield
+    assert not failed

@@ -1,6 +1,5 @@
 """What rests is left out of the solver: margins move a little, statuses and violated requirements do not."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,7 @@ import worldverify as wv
 from worldverify import Schedule
 from worldverify.compile import compile_for
 from worldverify.engines import physics
-from worldverify.engines.physics import REST_AUDITED, REST_BAND, MujocoPhysics
+from worldverify.engines.physics import REST_AUDITED, REST_BAND
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.kernels.mujoco_rest import SLOWEST
@@ -50,22 +49,7 @@ def task() -> wv.Task:
     return wv.Task.from_mjcf(SCENE, spec=SPEC, horizon=0.6, rate=25.0, name="Rest")
 
 
-@pytest.fixture(autouse=True)
-def no_failure_goes_unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The verifier judges plans one by one where its engine fails; here that would hide a fault."""
-    failed: list[Exception] = []
-    honest = MujocoPhysics.run
-
-    def run(self: Any, *arguments: Any) -> Any:
-        try:
-            return honest(self, *arguments)
-        except Exception as error:
-            failed.append(error)
-            raise
-
-    monkeypatch.setattr(MujocoPhysics, "run", run)
-    yield
-    assert not failed
+pytestmark = pytest.mark.usefixtures("no_failure_goes_unseen")
 
 
 def plans_of(task: wv.Task, count: int) -> list[Any]:

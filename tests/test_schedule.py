@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import worldverify as wv
 from worldverify import Schedule
 from worldverify.cli import main
 from worldverify.compile import compile_for
-from worldverify.engines.physics import MujocoPhysics
 from worldverify.kernels.engine import Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine
 from worldverify.kernels.online import Online, Whole
@@ -66,22 +64,7 @@ def task() -> wv.Task:
     return wv.Task.from_mjcf(SLENDER, spec=SPEC, horizon=0.6, rate=25.0, name="Pole")
 
 
-@pytest.fixture(autouse=True)
-def no_failure_goes_unseen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The verifier judges plans one by one where its engine fails; here that would hide a fault."""
-    failed: list[Exception] = []
-    honest = MujocoPhysics.run
-
-    def run(self: Any, *arguments: Any) -> Any:
-        try:
-            return honest(self, *arguments)
-        except Exception as error:
-            failed.append(error)
-            raise
-
-    monkeypatch.setattr(MujocoPhysics, "run", run)
-    yield
-    assert not failed
+pytestmark = pytest.mark.usefixtures("no_failure_goes_unseen")
 
 
 def branching(task: wv.Task, plans: int, seed: int = 0, width: int | None = None) -> list[Any]:

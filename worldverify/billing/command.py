@@ -86,7 +86,7 @@ def run_cost(arguments: argparse.Namespace) -> int:
     began = time.perf_counter()
     with ExitStack() as files:
         outputs = {path: files.enter_context(output(path)) for path in paths if path}
-        report = kept or job.begun()  # type: ignore[union-attr]
+        report = kept or {} if job is None else job.begun()
         _tell(heading(report))
         for part in parts:
             if job is not None:

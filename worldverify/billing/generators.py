@@ -2,13 +2,12 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from worldverify.billing.editable import given, shipped
 from worldverify.billing.prices import Prices
 from worldverify.nearest import did_you_mean
 from worldverify.usage import UsageError
@@ -54,18 +53,11 @@ class Generator:
 
 def load_generators(path: str | Path | None = None) -> dict[str, Generator]:
     """The shipped generators, and those of a file. Raises GeneratorError."""
-    shipped = tomllib.loads(resources.files("worldverify.billing").joinpath(SHIPPED).read_text(encoding="utf-8"))
-    known = {name: _generator(name, entry, "the shipped generators.toml") for name, entry in shipped.items()}
+    known = {name: _generator(name, entry, "the shipped generators.toml") for name, entry in shipped(SHIPPED).items()}
     if path is None:
         return known
-    try:
-        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is not text"
-        raise GeneratorError(f"The file of generators {path} cannot be read: {said}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise GeneratorError(f"The file of generators {path} is not TOML: {error}.") from None
-    return known | {name: _generator(name, entry, str(path)) for name, entry in given.items()}
+    mine = given(path, "file of generators", GeneratorError)
+    return known | {name: _generator(name, entry, str(path)) for name, entry in mine.items()}
 
 
 def generator_of(name: str, known: Mapping[str, Generator]) -> Generator:

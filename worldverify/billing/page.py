@@ -43,7 +43,7 @@ def page(
     if "ladder" in report:
         parts += _ladder(report, ladder_picture)
     if "overlay" in report:
-        parts += ["## What each layer of software adds", *_part("overlay", report)]
+        parts += _overlay(report)
     if "seeds" in report:
         parts += _seeds(report)
     if "ratio" in report:
@@ -88,6 +88,16 @@ def _ladder(report: Report, picture: str | None) -> list[str]:
         _markdown(costs),
         _markdown(answers),
         *map(_prose, notes),
+    ]
+
+
+def _overlay(report: Report) -> list[str]:
+    rows = report["overlay"]
+    said = ", ".join(f"{row['name']} {row['of_bare']:.3g}" for row in rows[1:])
+    return [
+        "## What each layer of software adds",
+        _prose(f"Plans a second, as a multiple of what the {rows[0]['name']} does with the same plans: {said}."),
+        *_part("overlay", report),
     ]
 
 

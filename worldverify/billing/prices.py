@@ -3,14 +3,13 @@
 import math
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from worldverify.billing.editable import given, shipped
 from worldverify.nearest import did_you_mean
 from worldverify.usage import UsageError
 
@@ -111,20 +110,9 @@ def load_prices(path: str | Path | None = None) -> Prices:
     """A price file; None: the one that the environment names, else the shipped one. Raises PriceError."""
     if path is None:
         path = os.environ.get(VARIABLE) or None
-    shipped = _shipped()
     if path is None:
-        return _prices(shipped, "the shipped prices.toml")
-    place = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is not text"
-        raise PriceError(f"The price file {place} cannot be read: {said}.") from None
-    try:
-        given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PriceError(f"The price file {place} is not TOML: {error}.") from None
-    return _prices(_over(shipped, given, place), place)
+        return _prices(_shipped(), "the shipped prices.toml")
+    return _prices(_over(_shipped(), given(path, "price file", PriceError), str(path)), str(path))
 
 
 def gpu_kind(name: str | None, prices: Prices) -> str | None:
@@ -136,17 +124,17 @@ def gpu_kind(name: str | None, prices: Prices) -> str | None:
 
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, Any]:
-    return tomllib.loads(resources.files("worldverify.billing").joinpath(SHIPPED).read_text(encoding="utf-8"))
+    return shipped(SHIPPED)
 
 
-def _over(shipped: Mapping[str, Any], given: Mapping[str, Any], place: str) -> dict[str, Any]:
+def _over(known: Mapping[str, Any], mine: Mapping[str, Any], place: str) -> dict[str, Any]:
     """The shipped entries with those of a file in their place. An entry that is given is given whole."""
-    merged = dict(shipped)
-    for name, value in given.items():
+    merged = dict(known)
+    for name, value in mine.items():
         if name in BY_GPU:
             if not isinstance(value, dict):
                 raise PriceError(f"{place}: {name} is a table by kind of GPU, such as [{name}.H100]; got {value!r}.")
-            merged[name] = {**shipped[name], **value}
+            merged[name] = {**known[name], **value}
         elif name in UNITS or name in SETTINGS:
             merged[name] = value
         else:

@@ -7,8 +7,6 @@ from typing import Any
 from worldverify.billing.generators import Generator
 from worldverify.billing.prices import Prices
 
-ONCE = "A 100-megawatt cluster of GPUs used to get by with less than a megawatt of CPUs."
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -60,21 +58,3 @@ def ratio(generator: Generator, verifier: Rate, prices: Prices, cores: Sequence[
         100 * power,
         {count: min(1.0, count / needed) for count in cores},
     )
-
-
-def ratio_lines(ratios: Sequence[Ratio]) -> list[str]:
-    """A line for each generator and verifier."""
-    head = f"{'':<18}{'verifier':<12}{'plans/s':>9}{'cores':>8}{'power':>9}{'cost':>9}{'MW beside 100':>15}"
-    cores = list(ratios[0].busy)
-    lines = [
-        "The ratio: verifier to generator, for one copy of it",
-        "",
-        head + "".join(f"{f'busy with {n}':>16}" for n in cores),
-    ]
-    for one in ratios:
-        lines.append(
-            f"{one.generator.name:<18}{one.verifier.name:<12}{one.plans_per_s:>9.3g}{one.cores:>8.2g}"
-            f"{one.power_ratio:>9.2g}{one.cost_ratio:>9.2g}{one.megawatts_beside_100:>15.2g}"
-            + "".join(f"{one.busy[n]:>16.0%}" for n in cores)
-        )
-    return lines

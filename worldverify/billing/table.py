@@ -31,7 +31,7 @@ def heading(report: Report) -> list[str]:
 def part_lines(part: str, report: Report) -> list[str]:
     """One part of a report for the terminal, after an empty line."""
     if part == "advice":
-        return ["", *report[part]["said"]]
+        return ["", *(piece for line in report[part]["said"] for piece in _folded(line))]
     grids, said = part_of(part, report)
     lines = ["", TITLES[part]] if grids else [""]
     for grid in grids:
@@ -239,6 +239,10 @@ def aligned(grid: Grid) -> list[str]:
 def wrapped(sentences: Sequence[str]) -> list[str]:
     """Lines of a terminal."""
     return [line for sentence in sentences for line in wrap(sentence, WIDEST, break_on_hyphens=False)]
+
+
+def _folded(line: str) -> list[str]:
+    return [line] if len(line) <= WIDEST else wrap(line, WIDEST, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def seconds(value: float) -> str:
