@@ -39,7 +39,7 @@ def test_a_run_says_and_keeps_what_it_measured(toy: str, capsys: pytest.CaptureF
     assert "No GPU was measured" in said or "no GPU" not in said
     report = json.loads(Path("out.json").read_text())
     assert list(report)[-4:] == ["ladder", "ratio", "accounting", "took_s"]
-    assert report["versions"]["mujoco"] and report["command"].startswith("worldverify ")
+    assert report["versions"]["mujoco"] and report["command"].startswith("worldverify")
     assert [row["accepted"] for row in report["ladder"]][-3:] == [1, 1, 1]
     assert all(entry in report["prices"]["vcpu_hour"] for entry in ("value", "source", "date", "estimated"))
     assert {row["verifier"]["name"] for row in report["ratio"]} == {"no rule", "all rules"}
