@@ -248,7 +248,7 @@ def _folded(line: str) -> list[str]:
 def seconds(value: float) -> str:
     """A time with a unit that suits it."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= size:
+        if value >= 0.9995 * size:  # what three digits round up to the unit
             return f"{value / size:.3g} {unit}"
     return f"{value / 1e-9:.3g} ns"
 
