@@ -1,5 +1,6 @@
 """The first seam: an engine loads states into lanes, advances lanes, and gives sensor readings back. Arrays only."""
 
+from collections.abc import Callable
 from enum import IntFlag
 from typing import Any, NamedTuple, Protocol
 
@@ -86,6 +87,13 @@ class Engine(Protocol):
 
 class ForkingEngine(Engine, Protocol):
     """An engine in which several lanes can go on from what one has come to, bit for bit as that one would."""
+
+    def begin(self, lanes: Array, controls: Array) -> Callable[[], Samples]:
+        """The physics of `advance`, which may run in a thread of its own; what it returns is called for the rest.
+
+        Meanwhile nothing else is asked of the engine. Calls are ended in the order in which they were begun.
+        """
+        ...
 
     def save(self, lanes: Array) -> Fork:
         """What comes next in lanes (n,) depends on, copied. No sample of theirs may have had a fault."""

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import mujoco
@@ -28,7 +29,7 @@ _PARTS = {"qpos": mujoco.mjtState.mjSTATE_QPOS, "qvel": mujoco.mjtState.mjSTATE_
 # Samples of all lanes that are recorded before they are checked: while one block is checked the next is simulated.
 # Fewer waste calls, more do not fit the cache.
 BLOCK_SAMPLES = 6400
-LEAST_SAMPLES, MOST_GROUPS = 1200, 2  # of a group of lanes, where a call is cut by lanes
+MOST_SPARE = 2  # buffers to record into that are kept
 SHORTEST_BLOCK, LAST_BLOCK = 16, 20  # substeps; nothing is simulated while the last block is checked
 
 
@@ -88,22 +89,19 @@ class MujocoEngine:
         self._checks.restore(lanes, fork.memory)
 
     def advance(self, lanes: Ints, controls: Floats) -> Samples:
-        blocks = [(lanes, controls[:, a:b]) for a, b in pairwise(_cuts(controls.shape[1], len(lanes)))]
-        joined = 1  # the axis along which blocks follow each other
-        if len(blocks) == 1:
-            groups = _groups(len(lanes), controls.shape[1])
-            blocks = list(zip(np.array_split(lanes, groups), np.array_split(controls, groups), strict=True))
-            joined = 0
+        cuts = list(pairwise(_cuts(controls.shape[1], len(lanes))))
         with quiet():
-            if len(blocks) == 1:
+            if len(cuts) == 1:  # two threads for a short call cost more than they save
                 return self._block(lanes, controls)()
             with ThreadPoolExecutor(max_workers=1) as checker:
                 # One checker, first in first out: a block is checked after the one that it follows.
-                futures: list[Future[Samples]] = []
-                for some, block in blocks:
-                    futures.append(checker.submit(self._block(some, block)))
+                futures = [checker.submit(self._block(lanes, controls[:, a:b])) for a, b in cuts]
                 samples = [future.result() for future in futures]
-        return Samples(*(np.concatenate(parts, axis=joined) for parts in zip(*samples, strict=True)))
+        return Samples(*(np.concatenate(parts, axis=1) for parts in zip(*samples, strict=True)))
+
+    def begin(self, lanes: Ints, controls: Floats) -> Callable[[], Samples]:
+        with quiet():
+            return self._block(lanes, controls)
 
     def observe(self, lanes: Ints) -> Samples:
         with quiet():
@@ -157,7 +155,7 @@ class MujocoEngine:
         for i, spare in enumerate(self._spare):
             if spare["time"].shape[:2] == (lanes, steps):
                 return self._spare.pop(i)
-        del self._spare[:-MOST_GROUPS]
+        del self._spare[:-MOST_SPARE]
         record: Record = {
             name: np.zeros((lanes, steps, *field.shape[1:]), dtype=field.dtype) for name, field in self._bound.items()
         }
@@ -174,11 +172,6 @@ class MujocoEngine:
 
     def _warnings(self, lanes: Ints) -> Ints:
         return np.asarray(self._batch.warning[lanes][:, :, 1], dtype=np.int64)
-
-
-def _groups(lanes: int, steps: int) -> int:
-    """Into how many groups of lanes a call is cut that is too short to be cut into blocks."""
-    return max(1, min(MOST_GROUPS, lanes * steps // LEAST_SAMPLES))
 
 
 def _cuts(steps: int, lanes: int) -> list[int]:
@@ -248,6 +241,14 @@ def usable_cpus() -> int:
     return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
 
 
+class _Quiet:
+    """How many threads want MuJoCo to be quiet, and what it was set to before the first of them."""
+
+    lock = Lock()
+    count = 0
+    before: Any = None
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep MuJoCo from printing warnings and writing a log file: faults are reported as data."""
@@ -255,13 +256,19 @@ def quiet() -> Iterator[None]:
     if config is None:
         yield
         return
-    before, silent = config.get(), config.get()
-    silent.logto_console, silent.logto_file = False, False
-    silent.set()
+    with _Quiet.lock:
+        if not _Quiet.count:
+            _Quiet.before, silent = config.get(), config.get()
+            silent.logto_console, silent.logto_file = False, False
+            silent.set()
+        _Quiet.count += 1
     try:
         yield
     finally:
-        before.set()
+        with _Quiet.lock:
+            _Quiet.count -= 1
+            if not _Quiet.count:
+                _Quiet.before.set()
 
 
 def state_slice(model: mujoco.MjModel, component: mujoco.mjtState) -> slice:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from worldverify.describe import describe, shorten
-from worldverify.literal import MAX_DEPTH
-from worldverify.read import MAX_TEXT, Reading, read
+from worldverify.literal import MAX_DEPTH, ValueParser
+from worldverify.read import MAX_TEXT, Reading, json_at, read
 from worldverify.refusal import CODES, Refusal
 
 PLAN = '{"actions": [[1, 2], [3, 4]]}'
@@ -220,6 +220,21 @@ def test_what_json_writes_is_read_back_exactly(value: object) -> None:
 def test_strict_json_and_the_same_between_prose_are_read_alike(value: object) -> None:
     text = json.dumps({"actions": value})
     assert repr(read(f"Here: {text}", is_plan).value) == repr(read(text, is_plan).value)
+
+
+@given(st.text(alphabet=st.sampled_from('{}[]",:.01eE+-\\\\/ \\nutruefalsNIy'), max_size=40) | values.map(json.dumps))
+@settings(max_examples=500)
+@example('[NaN, Infinity, -Infinity, -0, 1e999, 0.1E+2, 123456789012345678901234567890, "\\\\u00e9\\\\ud83d\\\\ude00"]')
+@example('{"a": 1, "a": 2}')
+@example('["a\\tb", "\\x00"]')
+def test_the_short_way_to_read_json_finds_what_the_long_way_finds(text: str) -> None:
+    text = f"[{text}]" if text[:1] not in ("{", "[") else text
+    short = json_at(text, 0)
+    if short is None:
+        return
+    long = ValueParser(text, 0)
+    assert long.run() == short[1] and not long.notes
+    assert repr(long.root) == repr(short[0])
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH])

@@ -34,6 +34,7 @@ RULES = {
     "no share": Schedule(share=False),
     "one lane": Schedule(lanes=1),
     "three lanes": Schedule(lanes=3),
+    "two crews": Schedule(lanes=9, chunk=13),
     "a period at a time": Schedule(chunk=1),
     "odd chunks": Schedule(lanes=5, chunk=37),
     "all in one chunk": Schedule(chunk=10**6),
@@ -299,9 +300,10 @@ def test_what_cannot_end_early_is_refused(task: wv.Task, options: Any, said: str
 
 
 @pytest.mark.parametrize("after", [1, 3, 6])
-@pytest.mark.parametrize("where", ["advance", "observe", "save"])
+@pytest.mark.parametrize("where", ["begin", "observe", "save"])
+@pytest.mark.parametrize("lanes", [4, 16])  # of one crew, and of two
 def test_an_interrupt_keeps_what_was_decided(
-    task: wv.Task, monkeypatch: pytest.MonkeyPatch, after: int, where: str
+    task: wv.Task, monkeypatch: pytest.MonkeyPatch, after: int, where: str, lanes: int
 ) -> None:
     plans, calls, honest = branching(task, 40), [0], getattr(MujocoEngine, where)
 
@@ -315,7 +317,7 @@ def test_an_interrupt_keeps_what_was_decided(
     verifier = wv.LocalVerifier()
     with monkeypatch.context() as patched, pytest.raises(wv.Interrupted) as caught:
         patched.setattr(MujocoEngine, where, pressed)
-        verifier.verify(task, [*plans, "no plan"], schedule=Schedule(lanes=4, chunk=40))
+        verifier.verify(task, [*plans, "no plan"], schedule=Schedule(lanes=lanes, chunk=40))
     found = caught.value.verdicts
     assert len(found) == len(plans) + 1 and found[-1].code == "no_plan"
     left = [v for v in found if v.code == "interrupted"]
@@ -437,7 +439,7 @@ def test_memory_is_given_back_as_plans_are_decided(task: wv.Task, monkeypatch: p
     monkeypatch.setattr(
         queue._Lanes,
         "_look",
-        lambda self, *a: (held.append(len(self._decided) + len(self._running)), look(self, *a))[1],
+        lambda self, crew, *a: (held.append(len(self._decided) + len(crew.running)), look(self, crew, *a))[1],
     )
     wv.verify(task, branching(task, 400), schedule=Schedule(lanes=4, share=False))
     assert max(held) <= queue.JUDGED_TOGETHER + 4
@@ -489,7 +491,7 @@ def test_an_interrupted_command_writes_what_was_decided(
     def pressed(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MujocoEngine, "advance", pressed)
+    monkeypatch.setattr(MujocoEngine, "begin", pressed)
     out = tmp_path / "out.jsonl"
     assert main(["verify", "PickCube-v0", plans_file, "--json", str(out)]) == 130
     assert [json.loads(line)["code"] for line in out.read_text().splitlines()] == [

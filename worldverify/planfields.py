@@ -263,6 +263,8 @@ class Fields:
             raise Refusal("wrong_type", f"{path} is {describe(value)}; {wanted}.")
         if len(value) != len(names):
             raise Refusal("wrong_width", f"{path} has {_values(len(value))}; {wanted}.")
+        if all(type(number) is float and -LARGEST <= number <= LARGEST for number in value):
+            return list(value)  # as nearly always
         return [self._number(number, f"{path}[{index}]") for index, number in enumerate(value)]
 
     def _check_times(self, times: list[float | None]) -> None:

@@ -33,8 +33,7 @@ def read(text: str | bytes, is_plan: Callable[[object], bool], *, wanted: str = 
         return Reading(strict, ())
     shown, thought, plans = _plans(text, is_plan, wanted)
     first = plans[0]
-    contents = {_canonical(item.value) for item in plans}
-    if len(contents) > 1:
+    if len(plans) > 1 and len({_canonical(item.value) for item in plans}) > 1:
         raise Refusal(
             "ambiguous",
             f"The text holds {len(plans)} plans that differ, the first at {place(shown, first.start)} and "
@@ -96,13 +95,20 @@ def as_text(text: str | bytes) -> str:
 
 def _strict_json(text: str) -> object:
     """What the whole text is as JSON, for speed: what the steps after it would read too, or None."""
-    if "\\u" in text or not text.lstrip(" \t\r\n").startswith("{"):  # \u may spell half a surrogate pair
+    if not text.lstrip(" \t\r\n").startswith("{"):
         return None
+    found = json_at(text, text.index("{"))
+    return found[0] if found is not None and not text[found[1] :].strip(" \t\r\n") else None
+
+
+def json_at(text: str, start: int) -> tuple[object, int] | None:
+    """The strict JSON value that begins at `start`, and the place after it, where `ValueParser` reads the same."""
     try:
-        value = json.loads(text, parse_int=float, object_pairs_hook=_unique_keys)
+        value, end = _JSON.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
-    return value if _is_shallow(value) else None
+    # \u may spell half a surrogate pair
+    return (value, end) if "\\u" not in text[start:end] and _is_shallow(value) else None
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -110,6 +116,9 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) != len(pairs):
         raise ValueError("a key stands twice")
     return value
+
+
+_JSON = json.JSONDecoder(parse_int=float, object_pairs_hook=_unique_keys)
 
 
 def _is_shallow(value: object, depth: int = 0) -> bool:
@@ -216,9 +225,16 @@ _BRACKET = re.compile(r"[\[{]")
 
 def _scan(text: str) -> Iterator[_Item]:
     """The values in a text. A broken one is skipped whole, so that no part of it is taken for a plan."""
-    at = 0
+    at, strict = 0, True
     while opening := _BRACKET.search(text, at):
         start = opening.start()
+        # One failure ends the short way, which would look at the same characters again and again.
+        whole = json_at(text, start) if strict else None
+        if whole is not None:
+            value, at = whole
+            yield _Item(start, at, value, (), None)
+            continue
+        strict = False
         parser = ValueParser(text, start)
         try:
             at = parser.run()

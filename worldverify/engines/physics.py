@@ -18,7 +18,8 @@ from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
 from worldverify.scene import MORE_MEMORY, Scene
 from worldverify.schedule import ALL_RULES, Schedule
-from worldverify.scheduling.queue import MOST_LANES, Scheduled, Work, schedule
+from worldverify.scheduling.crew import lanes_of_crews
+from worldverify.scheduling.queue import Scheduled, Work, schedule
 from worldverify.scheduling.twins import twins
 from worldverify.simulate import Trace, simulate
 from worldverify.task import Task
@@ -38,7 +39,7 @@ SLOW_CLOCK = 0.01  # of the time that a clock in float32 may lose or win by roun
 # Evidence of one call stays below this, so that a large batch does not need a large machine.
 BLOCK_BYTES = 128 * 2**20
 
-_KEPT_ENGINES = 8
+_KEPT_ENGINES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,16 +297,21 @@ class MujocoPhysics:
         ends, built = last_samples(job, controls), False
         for samples in np.unique(ends).tolist():  # chunks of different length have different questions
             rows = np.flatnonzero(ends == samples).tolist()
-            lanes = min(rules.lanes or MOST_LANES, len(rows))
-            engine, cold = self._engine(job.task.scene, lanes, roomy=roomy, iterations=iterations, rest=rules.rest)
+            alone = job.best or job.halt.limited  # then every look may change what is simulated next
+            engines = []
+            for crew, lanes in enumerate(lanes_of_crews(len(rows), rules.lanes, alone=alone)):
+                engine, cold = self._engine(
+                    job.task.scene, lanes, crew, roomy=roomy, iterations=iterations, rest=rules.rest
+                )
+                engines.append(engine)
+                built |= cold
             by = REST_BAND if rules.rest else band
             work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best, by)
 
             def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
                 found[rows[plan]] = one
 
-            schedule(work, engine, states[rows], [controls[i] for i in rows], done)
-            built |= cold
+            schedule(work, engines, states[rows], [controls[i] for i in rows], done)
         return [found[i] for i in range(len(controls))], built
 
     def _exhaustive(
@@ -397,10 +403,10 @@ class MujocoPhysics:
             )
 
     def _engine(
-        self, scene: Scene, plans: int, *, roomy: bool = False, iterations: int = 1, rest: bool = False
+        self, scene: Scene, plans: int, crew: int = 0, *, roomy: bool = False, iterations: int = 1, rest: bool = False
     ) -> tuple[MujocoEngine, bool]:
-        """An engine with exactly that many lanes, and whether it had to be built."""
-        key = (id(scene), plans, roomy, iterations, rest)
+        """An engine of a crew with exactly that many lanes, and whether it had to be built."""
+        key = (id(scene), plans, crew, roomy, iterations, rest)
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key][1], False

@@ -1,9 +1,10 @@
 """Lanes at work: each takes an edge of the trie, is watched while it runs, and takes the next when that is decided."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -11,22 +12,21 @@ from numpy.typing import NDArray
 
 from worldverify.budget import Halt, Undecided
 from worldverify.judge import Finding, atom_margins, often_capped
-from worldverify.kernels.engine import Fault, Fork, ForkingEngine
+from worldverify.kernels.engine import Fault, ForkingEngine, Samples
 from worldverify.kernels.mujoco_cpu import state_slice
 from worldverify.kernels.online import Online, Whole, monitor
 from worldverify.schedule import Schedule
+from worldverify.scheduling.crew import Crew, Leg, Running, Waiting
 from worldverify.scheduling.evidence import NOTHING, Pieces, judge_pieces
 from worldverify.scheduling.race import Race, ceilings
 from worldverify.scheduling.trie import Edge, every_plan, trie
 from worldverify.simulate import Trace, held
 from worldverify.task import Task
-from worldverify.verdict import MOST_MERIT
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST_LANES = 128
-# Samples of all lanes between two looks at them: fewer waste calls, more are simulated of plans that are decided.
+# Samples of a crew between two looks at it: fewer waste calls, more are simulated of plans that are decided.
 ROUND_SAMPLES = 2048
 SHORTEST_ROUND, LONGEST_ROUND = 48, 240  # substeps
 JUDGED_TOGETHER = 64  # plans
@@ -63,59 +63,35 @@ class Scheduled:
     settled: bool = True  # the same would be found with all margins lower, or higher, by the band
 
 
-@dataclass(eq=False)
-class _Waiting:
-    """An edge that nobody has simulated yet, and what it goes on from: nothing is a start."""
-
-    edge: Edge
-    fork: Fork | None = None
-    watched: list[Any] | None = None
-    evidence: Pieces = NOTHING
-    ceiling: float = MOST_MERIT  # see `Race`
-    standing: float | None = None  # see `_Running`; None where nothing was simulated yet
-
-    @property
-    def period(self) -> int:
-        """Control periods done."""
-        return self.edge.first
-
-
-@dataclass(eq=False)
-class _Running:
-    edge: Edge
-    period: int  # control periods done
-    evidence: Pieces
-    ceiling: float
-    standing: float | None  # margin scales: the least margin, if the world stood still from now on
-
-
 def schedule(
     work: Work,
-    engine: ForkingEngine,
+    engines: Sequence[ForkingEngine],
     states: Floats,
     controls: Sequence[Floats],
     done: Callable[[int, Scheduled], None],
 ) -> None:
-    """Judge B plans, each (T, nu) from states (B, nstate), the last control held; `done(plan, what came of it)`."""
-    _Lanes(work, engine, states, controls, done).run()
+    """Judge B plans, each (T, nu) from states (B, nstate), the last control held, in the lanes of some engines.
+
+    `done(plan, what came of it)` is called for each.
+    """
+    _Lanes(work, engines, states, controls, done).run()
 
 
 class _Lanes:
     def __init__(
         self,
         work: Work,
-        engine: ForkingEngine,
+        engines: Sequence[ForkingEngine],
         states: Floats,
         controls: Sequence[Floats],
         done: Callable[[int, Scheduled], None],
     ) -> None:
-        self._work, self._engine, self._states, self._done = work, engine, states, done
+        self._work, self._states, self._done = work, states, done
         task, self._rules = work.task, work.schedule
         periods = work.samples // task.substeps
         self._rows = [held(u, periods) for u in controls]
         edges = trie(states, self._rows) if self._rules.share else every_plan(len(controls), periods)
-        self._waiting = [_Waiting(edge) for edge in reversed(edges)]
-        self._running: dict[int, _Running] = {}
+        self._waiting = [Waiting(edge) for edge in reversed(edges)]
         self._decided: list[tuple[list[int], Pieces, int]] = []  # plans, what they showed, substeps until then
         self._open = set(range(len(controls)))  # plans of which nothing was said yet
         self._race = Race() if work.best else None
@@ -123,138 +99,162 @@ class _Lanes:
         self._before = _before(work)
         bound = task.scene.bound
         self._scale = np.array([atom.scale for atom in bound.atoms])[:, None, None]
-        self._monitor = self._watching() if self._rules.stop and not work.full else None
+        self._crews = [Crew(engine, self._watching(engine.nlane)) for engine in engines]
         self._clock = state_slice(task.scene.model, mujoco.mjtState.mjSTATE_TIME).start
 
-    def _watching(self) -> Online | Whole | None:
+    def _watching(self, lanes: int) -> Online | Whole | None:
+        if not self._rules.stop or self._work.full:
+            return None
         bound, end = self._work.task.scene.bound, self._work.task.samples
         formulas, judged = bound.formulas, (True,) * len(bound.formulas)
         if self._work.chunk:
             end = self._before.samples + self._work.samples
             formulas, judged = bound.within(end)
         formulas = tuple(f for f, counts in zip(formulas, judged, strict=True) if counts)
-        return monitor(formulas, end, self._engine.nlane) if formulas else None
+        return monitor(formulas, end, lanes) if formulas else None
 
     def run(self) -> None:
         try:
-            while (self._waiting or self._running) and self._work.halt.why is None:
-                if self._rules.refill or not self._running:
-                    self._fill()
-                if self._running:
-                    self._round()
-                if self._race is not None:
-                    self._drop(self._race)
-                if self._work.halt.first != "given" and self._waiting and self._rules.refill:
-                    self._put_back()
+            with ThreadPoolExecutor(len(self._crews)) as pool:
+                self._go_on(pool)
             self._judge()
         except KeyboardInterrupt:
             self._work.halt.why = "interrupted"
         if self._work.halt.why is not None:
-            left: list[_Running | _Waiting] = [*self._running.values(), *self._waiting]
+            running = [one for crew in self._crews for one in crew.running.values()]
+            left: list[Running | Waiting] = [*running, *self._waiting]
             for one in left:
                 self._leave(one, self._work.halt.why)
             for plan in sorted(self._open):  # whose last step was cut off
                 self._say([plan], NO_FINDING, NOTHING, 0, self._work.halt.why)
 
-    def _fill(self) -> None:
+    def _go_on(self, pool: Executor) -> None:
+        """Until all is decided, or the call is to end."""
+        out: deque[Crew] = deque()  # who set out first is first
+        while self._work.halt.why is None:
+            for crew in self._crews:
+                if not crew.out:
+                    if self._rules.refill or not crew.running:
+                        self._fill(crew)
+                    if crew.running:
+                        crew.set_out(pool, self._legs(crew))
+                        out.append(crew)
+            if not out:
+                return
+            crew = out.popleft()
+            for leg, samples in crew.come_back():
+                self._take(crew, leg, samples)
+            if self._race is not None:
+                self._drop(crew, self._race)
+            if self._work.halt.first != "given" and self._waiting and self._rules.refill:
+                self._put_back(crew)
+
+    def _room(self, crew: Crew) -> int:
+        """How many more lanes of a crew may be taken: no crew takes more than its part of what is left."""
+        left = len(self._waiting) + sum(len(one.running) for one in self._crews)
+        return -(-left // len(self._crews)) - len(crew.running)
+
+    def _fill(self, crew: Crew) -> None:
         """Free lanes take what waits. The last edge that was put aside goes first, so that few wait at a time."""
-        free = [lane for lane in range(self._engine.nlane) if lane not in self._running]
-        begun: list[tuple[int, _Waiting]] = []
-        while free and self._waiting:
+        free = crew.free()
+        begun: list[tuple[int, Waiting]] = []
+        while free and self._waiting and self._room(crew) > 0:
             one = self._waiting.pop()
             if self._race is not None and self._race.beaten(one.ceiling, one.edge.plans):
                 self._leave(one, "outranked")
                 continue
             begun.append((free.pop(0), one))
             evidence = one.evidence if one.fork else self._before
-            self._running[begun[-1][0]] = _Running(one.edge, one.period, evidence, one.ceiling, one.standing)
+            crew.running[begun[-1][0]] = Running(one.edge, one.period, evidence, one.ceiling, one.standing)
         fresh = [(lane, one) for lane, one in begun if one.fork is None]
         if fresh:
             lanes = np.array([lane for lane, _ in fresh])
-            self._engine.load(lanes, self._states[[one.edge.plans[0] for _, one in fresh]])
-            if self._monitor is not None:
-                self._monitor.clear(lanes)
+            crew.engine.load(lanes, self._states[[one.edge.plans[0] for _, one in fresh]])
+            if crew.monitor is not None:
+                crew.monitor.clear(lanes)
                 if self._before.samples:
                     past = self._relative(np.concatenate(self._before.value)[None])
-                    self._monitor.add(lanes, np.repeat(past, len(lanes), axis=1))
+                    crew.monitor.add(lanes, np.repeat(past, len(lanes), axis=1))
         for lane, one in begun:
             if one.fork is not None:
-                self._engine.restore(np.array([lane]), one.fork)
-                if self._monitor is not None and one.watched is not None:
-                    self._monitor.restore(np.array([lane]), one.watched)
+                crew.engine.restore(np.array([lane]), one.fork)
+                if crew.monitor is not None and one.watched is not None:
+                    crew.monitor.restore(np.array([lane]), one.watched)
 
-    def _put_back(self) -> None:
+    def _put_back(self, crew: Crew) -> None:
         """Lanes are for what comes first by the order that was asked for; the others wait where they are."""
-        running = sorted(self._running, key=lambda lane: self._urgency(self._running[lane]))
+        running = sorted(crew.running, key=lambda lane: self._urgency(crew.running[lane]))
         self._waiting.sort(key=self._urgency)
-        most = len(running) + len(self._waiting) - self._engine.nlane
+        most = len(running) + len(self._waiting) - crew.engine.nlane
         better = [self._urgency(one) for one in self._waiting]
         for lane in running[: max(0, most)]:
-            one, here = self._running[lane], np.array([lane])
+            one, here = crew.running[lane], np.array([lane])
             if not better or better.pop() <= self._urgency(one):
                 return
             rest = Edge(one.period, one.edge.last, one.edge.plans, one.edge.below)
-            watched = None if self._monitor is None else self._monitor.save(here)
-            fork = self._engine.save(here)
-            self._waiting.insert(0, _Waiting(rest, fork, watched, one.evidence, one.ceiling, one.standing))
-            del self._running[lane]
+            watched = None if crew.monitor is None else crew.monitor.save(here)
+            fork = crew.engine.save(here)
+            self._waiting.insert(0, Waiting(rest, fork, watched, one.evidence, one.ceiling, one.standing))
+            del crew.running[lane]
 
-    def _urgency(self, one: _Running | _Waiting) -> tuple[float, int]:
+    def _urgency(self, one: Running | Waiting) -> tuple[float, int]:
         """The greater comes first: what nobody has looked at, then what stands best, or nearest to zero."""
         place = -one.edge.plans[0]
         if one.standing is None:
             return math.inf, place
         return one.standing if self._work.halt.first == "promising" else -abs(one.standing), place
 
-    def _drop(self, race: Race) -> None:
+    def _drop(self, crew: Crew, race: Race) -> None:
         """Lanes whose plans cannot be the best any more are free."""
         self._judge()
-        for lane, one in list(self._running.items()):
+        for lane, one in list(crew.running.items()):
             if race.beaten(one.ceiling, one.edge.plans):
-                self._leave(self._running.pop(lane), "outranked")
+                self._leave(crew.running.pop(lane), "outranked")
 
-    def _round(self) -> None:
+    def _legs(self, crew: Crew) -> list[Leg]:
         """Every lane goes on by some periods; those that reach the end of their edge sooner by fewer."""
         substeps = self._work.task.substeps
-        usual = SHORTEST_ROUND if self._work.halt.limited else ROUND_SAMPLES // len(self._running)
+        usual = SHORTEST_ROUND if self._work.halt.limited else ROUND_SAMPLES // len(crew.running)
         most = self._rules.chunk or min(max(SHORTEST_ROUND, usual), LONGEST_ROUND)
         periods = max(1, round(most / substeps))
-        left = {lane: min(periods, one.edge.last - one.period) for lane, one in self._running.items()}
-        for count in sorted(set(left.values())):
-            self._advance(np.array(sorted(lane for lane, n in left.items() if n == count)), count)
+        left = {lane: min(periods, one.edge.last - one.period) for lane, one in crew.running.items()}
+        return [
+            self._leg(crew, np.array(sorted(lane for lane, n in left.items() if n == count)), count)
+            for count in sorted(set(left.values()))
+        ]
 
-    def _advance(self, lanes: Ints, periods: int) -> None:
-        running = [self._running[lane] for lane in lanes.tolist()]
+    def _leg(self, crew: Crew, lanes: Ints, periods: int) -> Leg:
+        running = [crew.running[lane] for lane in lanes.tolist()]
         rows = np.stack([self._rows[one.edge.plans[0]][one.period : one.period + periods] for one in running])
-        each = np.repeat(rows, self._work.task.substeps, axis=1)
-        samples = self._engine.advance(lanes, each)
-        over = self._look(lanes, samples.value, samples.fault)
-        self._work.told(each.shape[0] * each.shape[1])
-        self._work.halt.spend(each.shape[0] * each.shape[1])
+        return Leg(lanes, periods, np.repeat(rows, self._work.task.substeps, axis=1))
+
+    def _take(self, crew: Crew, leg: Leg, samples: Samples) -> None:
+        """What some lanes have shown decides them, or says how they go on."""
+        lanes, steps = leg.lanes, leg.controls.shape[1]
+        over = self._look(crew, lanes, samples.value, samples.fault)
+        self._work.told(len(lanes) * steps)
+        self._work.halt.spend(len(lanes) * steps)
         for lane in lanes.tolist():
-            one = self._running[lane]
-            one.period += periods
-            self._steps[one.edge.plans[0]] += each.shape[1]
+            one = crew.running[lane]
+            one.period += leg.periods
+            self._steps[one.edge.plans[0]] += steps
         for lane in lanes[over].tolist():
-            self._retire(lane)
-        ended = [lane for lane in lanes.tolist() if lane in self._running and self._at_end(lane)]
-        leaves = np.array([lane for lane in ended if not self._running[lane].edge.below], dtype=np.int64)
+            self._retire(crew, lane)
+        ended = [lane for lane in lanes.tolist() if lane in crew.running and _at_end(crew.running[lane])]
+        leaves = np.array([lane for lane in ended if not crew.running[lane].edge.below], dtype=np.int64)
         if len(leaves):
-            last = self._engine.observe(leaves)
-            self._look(leaves, last.value, last.fault)
+            last = crew.engine.observe(leaves)
+            self._look(crew, leaves, last.value, last.fault)
             for lane in leaves.tolist():
-                self._retire(lane)
+                self._retire(crew, lane)
         for lane in ended:
-            if lane in self._running:
-                self._branch(lane)
+            if lane in crew.running:
+                self._branch(crew, lane)
 
-    def _at_end(self, lane: int) -> bool:
-        return self._running[lane].period >= self._running[lane].edge.last
-
-    def _look(self, lanes: Ints, value: Floats, fault: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _look(self, crew: Crew, lanes: Ints, value: Floats, fault: NDArray[np.int32]) -> NDArray[np.bool_]:
         """(n,) whether the evidence, with these samples, decides, cannot be believed, or fills the horizon."""
         for i, lane in enumerate(lanes.tolist()):
-            one, first = self._running[lane], fault[i]
+            one, first = crew.running[lane], fault[i]
             if self._work.history is not None and one.evidence.samples == self._before.samples:
                 first = first.copy()
                 first[0] |= self._work.history.fault[0, self._before.samples]
@@ -262,14 +262,14 @@ class _Lanes:
             fault[i] = first
         relative = self._relative(value)
         over = ((fault & int(Fault.invalidating())) != 0).any(axis=1) | ~np.isfinite(relative).all(axis=(0, 2))
-        over |= np.array([self._running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
-        if self._monitor is not None:
-            low, high, standing = self._monitor.add(lanes, relative)
+        over |= np.array([crew.running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
+        if crew.monitor is not None:
+            low, high, standing = crew.monitor.add(lanes, relative)
             band = self._work.band
             over |= (low > band).all(axis=1) | (high < -band).any(axis=1)
             least = np.nan_to_num(standing, nan=-np.inf).min(axis=1).tolist()
             for lane, ceiling, worst in zip(lanes.tolist(), ceilings(high).tolist(), least, strict=True):
-                self._running[lane].ceiling, self._running[lane].standing = ceiling, worst
+                crew.running[lane].ceiling, crew.running[lane].standing = ceiling, worst
         return np.asarray(over)
 
     def _relative(self, value: Floats) -> Floats:
@@ -277,23 +277,23 @@ class _Lanes:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(atom_margins(self._work.task.scene.bound, value) / self._scale)
 
-    def _branch(self, lane: int) -> None:
+    def _branch(self, crew: Crew, lane: int) -> None:
         """The lane goes on along one edge; what it has come to is kept for the others."""
-        one, here = self._running[lane], np.array([lane])
+        one, here = crew.running[lane], np.array([lane])
         first, *others = one.edge.below
         if others:
-            fork = self._engine.save(here)
-            watched = None if self._monitor is None else self._monitor.save(here)
+            fork = crew.engine.save(here)
+            watched = None if crew.monitor is None else crew.monitor.save(here)
             kept = fork, watched, one.evidence, one.ceiling, one.standing
-            self._waiting += [_Waiting(edge, *kept) for edge in reversed(others)]
+            self._waiting += [Waiting(edge, *kept) for edge in reversed(others)]
         one.edge = first
 
-    def _retire(self, lane: int) -> None:
+    def _retire(self, crew: Crew, lane: int) -> None:
         """The lane is free; all plans that go its way have shown the same."""
-        one = self._running.pop(lane)
+        one = crew.running.pop(lane)
         steps = one.period * self._work.task.substeps
         evidence = one.evidence
-        if self._stalled(lane, steps, one):
+        if self._stalled(crew, lane, steps, one):
             value = np.concatenate(evidence.value)
             fault = np.concatenate(evidence.fault) | np.int32(Fault.WARNED)
             evidence = Pieces((value,), (fault,), evidence.samples)
@@ -301,11 +301,11 @@ class _Lanes:
         if len(self._decided) >= JUDGED_TOGETHER:
             self._judge()
 
-    def _stalled(self, lane: int, steps: int, one: _Running) -> bool:
+    def _stalled(self, crew: Crew, lane: int, steps: int, one: Running) -> bool:
         """Whether the clock did not go on though no fault says why: then samples repeat."""
         if any((part & int(Fault.invalidating())).any() for part in one.evidence.fault):
             return False
-        time = self._engine.state(np.array([lane]))[0, self._clock]
+        time = crew.engine.state(np.array([lane]))[0, self._clock]
         began = self._states[one.edge.plans[0], self._clock]
         h = self._work.task.timestep
         return not abs(time - began - steps * h) <= 0.5 * h
@@ -339,7 +339,7 @@ class _Lanes:
             full=work.full,
         )
 
-    def _leave(self, one: _Running | _Waiting, why: Undecided) -> None:
+    def _leave(self, one: Running | Waiting, why: Undecided) -> None:
         """Say of the plans that go this way what is known of them."""
         work, finding = self._work, NO_FINDING
         if one.evidence.samples > self._before.samples:
@@ -375,6 +375,10 @@ class _Lanes:
             self._open.discard(plan)
             told = {rule: n for rule, n in saved.items() if n}
             self._done(plan, Scheduled(finding, own, told, evidence.nbytes, steps, why, settled))
+
+
+def _at_end(one: Running) -> bool:
+    return one.period >= one.edge.last
 
 
 def _before(work: Work) -> Pieces:
