@@ -339,12 +339,15 @@ def _admitted(task: Task, raw: object, format: ActionSpec | None) -> Plan | Refu
 def _compiled(task: Task, states: Floats, ready: Sequence[Plan | Refusal]) -> list[Compiled | Refusal]:
     """Controls of what was admitted. Equal plans from one state, which models often write, are compiled once."""
     found: list[Compiled | Refusal | None] = [p if isinstance(p, Refusal) else None for p in ready]
-    alike: dict[tuple[bytes, Plan], list[int]] = {}
+    alike: dict[tuple[bytes, tuple[object, ...]], list[int]] = {}
+    plans: list[Plan] = []  # one of each kind
     for i, plan in enumerate(ready):
         if isinstance(plan, Plan):
-            alike.setdefault((states[i].tobytes(), plan), []).append(i)
-    rows = [same[0] for same in alike.values()]
-    made = compile_for(task, states[rows], [plan for _, plan in alike]) if rows else []
+            same = alike.setdefault((states[i].tobytes(), plan.content()), [])
+            if not same:
+                plans.append(plan)
+            same.append(i)
+    made = compile_for(task, states[[same[0] for same in alike.values()]], plans) if plans else []
     for same, one in zip(alike.values(), made, strict=True):
         for i in same:
             found[i] = one

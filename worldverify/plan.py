@@ -76,10 +76,10 @@ class Plan:
         return {**line, "contract": changed} if changed else line
 
     def __eq__(self, other: object) -> bool:
-        return self._content() == other._content() if isinstance(other, Plan) else NotImplemented
+        return self.content() == other.content() if isinstance(other, Plan) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._content())
+        return hash(self.content())
 
     def __reduce__(self) -> tuple[type["Plan"], tuple[object, ...]]:
         # Through the constructor, so that a copy in another process is as frozen as this one.
@@ -95,7 +95,8 @@ class Plan:
             self.contract,
         )
 
-    def _content(self) -> tuple[object, ...]:
+    def content(self) -> tuple[object, ...]:
+        """What makes two plans equal: all but their names and warnings."""
         rows = _rows(self)
         if isinstance(rows, np.ndarray):
             return self.format, self.rate_hz, self.contract, rows.shape, rows.tobytes()

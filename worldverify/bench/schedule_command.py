@@ -10,6 +10,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.called import command_line
+from worldverify.nearest import did_you_mean
 from worldverify.options import number, output, whole, write
 from worldverify.progress import Progress
 from worldverify.usage import UsageError, cannot_read, import_fault
@@ -25,7 +26,7 @@ PLANS = 1024  # of a mix
 FEWEST = 64  # plans: the candidates of one start
 QUICK_PLANS, QUICK_REPEATS, REPEATS = 64, 3, 30
 FEW, FEW_STARTS = 32, 8  # candidates of a call whose latency is measured, and how many starts take turns
-BLOCK_STARTS, BLOCK_PLANS = 4, 256  # judged in one call
+BLOCK_STARTS, BLOCK_PLANS = 16, 1024  # judged in one call
 SWEEP_STARTS = 4
 SHARES = {
     "passing": "of the candidates that pass",
@@ -56,6 +57,12 @@ def add_bench_schedule(commands: Any) -> None:
         metavar="N",
         type=whole(FEWEST),
         help=f"rounded up to whole starts of 64 candidates (default: {PLANS})",
+    )
+    parser.add_argument(
+        "--ways",
+        metavar="NAMES",
+        help="only these of batch, stopped, none, stop, refill, share, all, rest, beside batch and none, which the "
+        "others are compared with (default: all; rest in clutter alone)",
     )
     for share, what in SHARES.items():
         parser.add_argument(f"--{share}", metavar="SHARE", type=number(0, 1), help=f"{what}, instead of the mix's own")
@@ -132,6 +139,9 @@ class _Job:
             raise UsageError("--task says what the plans of --plans are for; the mixes have scenes of their own.")
         if arguments.project is not None and all(mix.name != "llm" for mix in self._mixes):
             raise UsageError("--project needs the rate of the mix llm: add llm to --mix.")
+        self._ways = _ways(arguments)
+        if arguments.project is not None and self._ways is not None and "all" not in self._ways:
+            raise UsageError("--project needs the rate of all rules together: add all to --ways.")
 
     def run(self, tell: Callable[[str], object], keep: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The report; `keep` is given what there is of it after each mix, so that a run that is stopped leaves it."""
@@ -166,8 +176,11 @@ class _Job:
 
     def _measure(self, report: dict[str, Any], some: _Compared, tell: Callable[[str], object]) -> None:
         from worldverify.bench.facts import scene_facts
-        from worldverify.bench.schedule_comparison import compare
+        from worldverify.bench.schedule_comparison import RESTING, SHORT, WAYS, compare
         from worldverify.bench.schedule_table import mix_lines
+
+        usual = [*WAYS, RESTING] if some.name == "clutter" else WAYS
+        ways = usual if self._ways is None else [SHORT[name] for name in self._ways]
 
         with Progress(some.name) as progress:
 
@@ -176,7 +189,7 @@ class _Job:
                     progress(done, some.count)
                     yield block
 
-            found = compare(some.task, counted())
+            found = compare(some.task, counted(), ways=ways)
         self.differences += found.differences
         one = {"mix": some.name, "task": some.task.name, "starts": some.starts, "asked": some.asked}
         report["mixes"].append(one | {"facts": scene_facts(some.task)} | found.report())
@@ -220,6 +233,19 @@ def _mixes(arguments: argparse.Namespace) -> "list[Mix]":
         return [mix_of(name, **asked) for name in dict.fromkeys(names)]
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _ways(arguments: argparse.Namespace) -> list[str] | None:
+    """The ways that were asked for, by their short names."""
+    from worldverify.bench.schedule_comparison import SHORT
+
+    if arguments.ways is None:
+        return None
+    names = [name for part in arguments.ways.split(",") if (name := part.strip())]
+    for name in names:
+        if name not in SHORT:
+            raise UsageError(f"No way {name!r}. {did_you_mean(name, SHORT)}")
+    return names
 
 
 def _own(arguments: argparse.Namespace) -> _Compared:

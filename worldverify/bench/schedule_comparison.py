@@ -19,7 +19,7 @@ from worldverify.task import Task
 from worldverify.verdict import Verdict, Verdicts
 
 BARE, ENGINEER = "mujoco.batch", "mujoco.batch, each once, stopped"
-EXHAUSTIVE, ALL = "ours, no rule", "ours, all rules"
+EXHAUSTIVE, ALL, RESTING = "ours, no rule", "ours, all rules", "ours, all rules and rest"
 NO_RULE = Schedule.exhaustive()
 RULES = {
     EXHAUSTIVE: NO_RULE,
@@ -27,8 +27,19 @@ RULES = {
     "ours, refill": Schedule(stop=False, refill=True, share=False),
     "ours, share": Schedule(stop=False, refill=False, share=True),
     ALL: Schedule(),
+    RESTING: Schedule(rest=True),  # a method of its own: statuses and violated requirements are the same, margins move
 }
-WAYS = (BARE, ENGINEER, *RULES)
+SHORT = {  # what a way is called on the command line
+    "batch": BARE,
+    "stopped": ENGINEER,
+    "none": EXHAUSTIVE,
+    "stop": "ours, stop",
+    "refill": "ours, refill",
+    "share": "ours, share",
+    "all": ALL,
+    "rest": RESTING,
+}
+WAYS = tuple(name for name in SHORT.values() if name != RESTING)
 
 Call = Callable[[Candidates], "Found | Verdicts"]
 
@@ -122,7 +133,9 @@ def compare(task: Task, blocks: Iterable[Candidates], *, ways: Sequence[str] = W
             differences += _count(done[name], name, said[name], truth, block)
     for verifier in verifiers.values():
         verifier.close()
-    return Comparison(plans, {name: done[name] for name in WAYS if name in done}, tally, contacts, differences)
+    return Comparison(
+        plans, {name: done[name] for name in SHORT.values() if name in done}, tally, contacts, differences
+    )
 
 
 def latency(block: Callable[[int], Candidates], task: Task, repeats: int) -> dict[str, dict[str, float]]:
@@ -159,7 +172,8 @@ def _count(way: Way, name: str, said: "Found | Verdicts", truth: Verdicts, block
     way.steps += sum(v.cost.steps for v in said)
     for rule, steps in saved_shares(said).items():
         way.saved[rule] = way.saved.get(rule, 0) + steps
-    other = [i for i, (a, b) in enumerate(zip(said, truth, strict=True)) if not identical(a, b)]
+    alike = _decides_alike if name == RESTING else identical
+    other = [i for i, (a, b) in enumerate(zip(said, truth, strict=True)) if not alike(a, b)]
     way.same += len(truth) - len(other)
     return [
         {
@@ -182,6 +196,12 @@ def identical(one: Verdict, other: Verdict) -> bool:
         dict(other.margins),
         other.digest,
     )
+
+
+def _decides_alike(one: Verdict, other: Verdict) -> bool:
+    """Whether two verdicts say the same by different methods."""
+    violated = [v.first_violation and v.first_violation.requirement for v in (one, other)]
+    return (one.status, one.cause, violated[0]) == (other.status, other.cause, violated[1])
 
 
 def _agrees(found: Finding | Refusal, verdict: Verdict) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
+from worldverify.bench.schedule_comparison import ALL
 from worldverify.bench.table import WIDEST
 from worldverify.bench.table import heading as machine_heading
 
@@ -16,7 +17,8 @@ KEY = (
     "bound: that ratio over the step bound, which is the substeps of the exhaustive run over those of the distinct "
     "control prefixes that decide some verdict; CPU ratio: by processor seconds of all threads instead of elapsed "
     "seconds, which other work on the machine disturbs less; same: verdicts that are those of our run with no rule, to "
-    "the last bit of all margins and the digest (mujoco.batch: in status and violated requirement). Reading and "
+    "the last bit of all margins and the digest (mujoco.batch, and what rests: in status and violated requirement). "
+    "Reading and "
     "compiling plans is timed, too."
 )
 MEANT = {
@@ -88,7 +90,7 @@ def _row(way: Mapping[str, Any], plans: int) -> str:
 
 
 def _saved(result: Mapping[str, Any]) -> str:
-    saved = result["ways"][-1]["saved_by"]
+    saved: Mapping[str, int] = next((way["saved_by"] for way in result["ways"] if way["name"] == ALL), {})
     total = sum(saved.values())
     if not total:
         return "No rule saved a step."
