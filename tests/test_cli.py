@@ -315,6 +315,17 @@ def test_a_bar_never_shows_more_than_all() -> None:
     assert "]  50%  100.0 plans/s  2 s left" in bar("x", 0.5, 2.0, plans=400)
 
 
+def test_a_bar_shows_what_was_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "]  50%  100.0 plans/s  75% saved  2 s left" in bar("x", 0.5, 2.0, plans=400, saved=0.75)
+    monkeypatch.setattr("worldverify.progress.REDRAW_S", 0.0)
+    screen = Screen()
+    task = wv.load("ReachSafe-v0")
+    with Progress("Judging", screen) as progress:
+        found = wv.verify(task, [task.good, task.good], on="cpu", watch=progress)
+    last = screen.getvalue().split("\r")[-3]
+    assert "] 100%" in last and f"  {found[1].cost.steps_saved / (2 * task.samples):.0%} saved" in last
+
+
 def test_an_output_appears_when_it_is_written_and_not_before(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with Output(path) as output:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
@@ -55,6 +56,23 @@ def test_what_comes_while_a_batch_runs_is_handled_together(slow: Slow) -> None:
         slow.go.release(2)
         assert [f.result(PATIENCE) for f in [first, *later]] == [0, 2, 4, 6, 8, 10]
     assert slow.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_each_caller_is_told_how_long_it_waited(slow: Slow) -> None:
+    waits: dict[int, float] = {}
+
+    def waited(result: int, seconds: float) -> int:
+        waits[result] = seconds
+        return result
+
+    with MicroBatcher(slow, max_wait_s=0, waited=waited) as batcher:
+        first = slow.busy(batcher)
+        early = batcher.submit(1)
+        time.sleep(0.05)
+        late = batcher.submit(2)
+        slow.go.release(2)
+        assert [f.result(PATIENCE) for f in (first, early, late)] == [0, 2, 4]
+    assert waits[2] >= waits[4] + 0.05 and min(waits.values()) >= 0
 
 
 def test_no_batch_is_larger_than_the_largest(slow: Slow) -> None:

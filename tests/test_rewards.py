@@ -22,7 +22,7 @@ from worldverify.scoring import score_of
 from worldverify.testing import toy_task
 
 TOY = toy_task()
-FIELDS = {"score": float, "acc": float, "status": str, "code": str, "reason": str}
+FIELDS = {"score": float, "acc": float, "status": str, "code": str, "reason": str, "cpu_s": float, "queue_s": float}
 
 
 def toy_that_varies() -> wv.Task:
@@ -181,6 +181,7 @@ def test_a_single_answer_is_scored_as_its_verdict(calls: list[dict[str, Any]]) -
                 verdict.reason,
             )
             assert {key: type(value) for key, value in found.items()} == FIELDS
+            assert found["cpu_s"] > 0 and found["queue_s"] > 0  # it was kept waiting for others to judge it with
 
 
 def test_rows_say_what_they_are_before_the_configuration_does(calls: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ class Cost:
     gb_s: float = 0.0  # GB of memory that the process held, times this verdict's share of the elapsed seconds
     peak_bytes: int = 0  # the most memory that the process has held until then, whoever filled it
     wall_s: float = 0.0  # s, this verdict's share of the elapsed time
-    queue_s: float = 0.0  # s that it waited for its turn, not within wall_s; 0 where it was asked for directly
+    queue_s: float = 0.0  # s that it waited for others to be judged with, not within wall_s; 0 in a call of `verify`
     compile_s: float = 0.0  # s, its share of reading and compiling plans, within wall_s
     bytes: int = 0  # recorded evidence
     placement: str | None = None  # why it ran where it did, where on="auto" had a choice

@@ -43,7 +43,7 @@ from worldverify.verifier import Fidelity, Interrupted, Margins, Randomised, Ran
 from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
-Watch = Callable[[int, int], None]  # (substeps done, substeps in all)
+Watch = Callable[[int, int], None]  # (substeps done or saved, substeps in all); may have a method saved(substeps)
 
 
 class LocalVerifier:
@@ -242,7 +242,12 @@ class LocalVerifier:
             if watch is not None:
                 watch(min(done, total), total)
 
-        job = replace(job, told=told)
+        def saved(steps: int) -> None:
+            if (hear := getattr(watch, "saved", None)) is not None:
+                hear(steps)
+            told(steps)
+
+        job = replace(job, told=told, saved=saved)
         for first in range(0, len(work), block):
             part = work[first : first + block]
             rows = [i for i, _ in part]

@@ -26,6 +26,7 @@ class Closed(RuntimeError):
 class _Request(NamedTuple):
     item: Any
     future: "Future[Any]"
+    since: float  # s, by the monotonic clock, when it was asked
 
 
 class MicroBatcher(Generic[Item, Result]):
@@ -52,12 +53,15 @@ class MicroBatcher(Generic[Item, Result]):
         max_batch: int = 64,
         max_wait_s: float = 0.01,
         max_queue: int = 4096,
+        waited: Callable[[Result, float], Result] = lambda result, seconds: result,
     ) -> None:
+        """`waited(result, s)` is the result as its caller gets it, who waited so long before it was handled."""
         if max_batch < 1 or max_queue < 1:
             raise ValueError(f"max_batch and max_queue must be at least 1; got {max_batch} and {max_queue}.")
         if not 0 <= max_wait_s < 3600:
             raise ValueError(f"max_wait_s is a time in seconds, from 0 to an hour; got {max_wait_s}.")
         self._handle, self._key, self._most, self._wait_s, self._room = handle, key, max_batch, max_wait_s, max_queue
+        self._waited = waited
         self._closed = False
         self._begin()
         _ALIVE.add(self)
@@ -70,7 +74,7 @@ class MicroBatcher(Generic[Item, Result]):
                 raise Closed("This batcher is closed: make another one.")
             if len(self._waiting) >= self._room:
                 raise Full(f"{self._room} requests wait already (max_queue): ask again later, or with fewer at once.")
-            self._waiting.append(_Request(item, future))
+            self._waiting.append(_Request(item, future, time.monotonic()))
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="worldverify-microbatch", daemon=True)
                 self._worker.start()
@@ -141,10 +145,12 @@ class MicroBatcher(Generic[Item, Result]):
                     return batch  # without those that have given up
 
     def _answer(self, batch: list[_Request]) -> None:
+        began = time.monotonic()
         try:
             results = list(self._handle([request.item for request in batch]))
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(batch)} requests got {len(results)} results; each needs one.")
+            results = [self._waited(one, began - request.since) for request, one in zip(batch, results, strict=True)]
         except BaseException as error:  # a caller that is told nothing would wait for ever
             if len(batch) == 1:
                 batch[0].future.set_exception(error)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import operator
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from worldverify.microbatch import MicroBatcher
 from worldverify.registry import load
 from worldverify.scoring import Kind, kind_of, score_of
 from worldverify.task import Task
-from worldverify.verdict import Verdict
+from worldverify.verdict import Verdict, with_cost
 from worldverify.verifier import Randomised
 from worldverify.verify import verify
 
@@ -182,7 +182,8 @@ def _told(verdict: Verdict, kind: Kind) -> dict[str, float | str]:
     passed = float(verdict.status == "PASS")
     # The same keys and types in every row, as veRL joins them into columns.
     said = {"status": str(verdict.status), "code": verdict.code or "", "reason": verdict.reason}
-    return {"score": score, "acc": passed, **said}
+    spent = {"cpu_s": verdict.cost.cpu_s, "queue_s": verdict.cost.queue_s}
+    return {"score": score, "acc": passed, **said, **spent}
 
 
 def _truth(ground_truth: Mapping[str, Any] | str | None) -> dict[str, Any]:
@@ -261,4 +262,11 @@ def _verified(asked: list[Asked]) -> dict[Asked, Verdict]:
     return dict(zip(asked, verdicts, strict=True))
 
 
-_BATCHER: MicroBatcher[Asked, Verdict] = MicroBatcher(_judged, key=_together, max_batch=256, max_queue=65_536)
+def _queued(verdict: Verdict, seconds: float) -> Verdict:
+    """The verdict with the time that its question waited on its bill."""
+    return with_cost(verdict, replace(verdict.cost, queue_s=seconds))
+
+
+_BATCHER: MicroBatcher[Asked, Verdict] = MicroBatcher(
+    _judged, key=_together, max_batch=256, max_queue=65_536, waited=_queued
+)

@@ -49,7 +49,8 @@ def verify(
     length and reports the other requirements as progress. margins: "decided" gives them at the first sample that
     decides, "full" at the horizon. randomise: what the seed draws, "start": where things are; "all": also the masses,
     friction, actuators, delay and errors of perception of the task's domain. threads: None for every CPU this process
-    may use. watch(done, total) is told of the physics steps done. format: what the candidates mean that do not say it
+    may use. watch(done, total) is told of the physics steps done or saved, watch.saved(steps), if there is such a
+    method, of those that were saved. format: what the candidates mean that do not say it
     themselves: the name of a preset (`worldverify.presets`) or an ActionSpec. schedule: which rules save physics steps
     on MuJoCo C; none of them changes a verdict, but `rest`, off by default, moves margins; `Schedule.exhaustive()`
     follows none. budget: how much physics may be spent; what is not decided by then is INCONCLUSIVE (code "budget"),

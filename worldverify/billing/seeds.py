@@ -1,14 +1,16 @@
 """The seed experiment: a million plans as separate cold jobs, in one warm process, and scheduled."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worldverify.billing.ladder import per_check
 from worldverify.billing.meter import Meter
-from worldverify.billing.prices import KWH, Prices
+from worldverify.billing.prices import GB, KWH, MONTH, Prices, money_of
 from worldverify.local import LocalVerifier
 from worldverify.schedule import Schedule
 from worldverify.task import Task
+from worldverify.verdict import Verdicts
 
 PLANS = 1_000_000
 HOURS = 6.0  # in which one user started so many verifier workloads
@@ -39,10 +41,25 @@ def _judged(task: Task, lines: Sequence[Any], prices: Prices, schedule: Schedule
     verifier, meter = LocalVerifier(), Meter(prices)
     verifier.verify(task, lines[:2], schedule=schedule)  # warm: imports, tables
     mark = meter.start()
-    verifier.verify(task, lines, schedule=schedule)
+    verdicts = verifier.verify(task, lines, schedule=schedule)
     reading = meter.since(mark)
     verifier.close()
-    return {"measured_on": len(lines), **per_check(reading, len(lines), prices)}
+    return {"measured_on": len(lines), **per_check(reading, len(lines), prices), "kept": _kept(verdicts, prices)}
+
+
+def _kept(verdicts: Verdicts, prices: Prices) -> Row:
+    """What it takes to keep PLANS verdicts, as lines of a file that can be replayed, and the evidence as well."""
+    line = sum(len(json.dumps(verdict.to_json())) + 1 for verdict in verdicts) / len(verdicts)
+    evidence = sum(verdict.cost.bytes for verdict in verdicts) / len(verdicts)
+    return {
+        "line_bytes": line,
+        "evidence_bytes": evidence,
+        "gb": PLANS * line / GB,
+        "gb_with_evidence": PLANS * (line + evidence) / GB,
+        "money_a_month": money_of(prices, stored_byte_s=PLANS * line * MONTH),
+        "money_a_month_with_evidence": money_of(prices, stored_byte_s=PLANS * (line + evidence) * MONTH),
+        "estimated": prices.storage_gb_month.estimated,
+    }
 
 
 def _row(name: str, what: str, per_plan: Mapping[str, Any], cores: int, *, alone: bool = False) -> Row:

@@ -47,7 +47,8 @@ def part_of(part: str, report: Report) -> tuple[list[Grid], list[str]]:
     if part == "overlay":
         return [overlay_grid(rows, currency)], [overlay_sentence(rows)]
     if part == "seeds":
-        return [seed_grid(rows, currency)], [seed_sentence(rows, report["machine"]["usable_cpus"])]
+        said = [seed_sentence(rows, report["machine"]["usable_cpus"]), kept_sentence(rows, currency)]
+        return [seed_grid(rows, currency)], said
     if part == "ratio":
         return [ratio_grid(rows)], [ratio_sentence(rows)]
     return [], [accounting_sentence(rows)]
@@ -161,6 +162,18 @@ def seed_sentence(rows: Sequence[Row], cores: int) -> str:
     return (
         f"Extrapolated in proportion from what was measured on {cores} cores: {times}. What the scheduler saves rests "
         "on how alike the candidates are."
+    )
+
+
+def kept_sentence(rows: Sequence[Row], currency: str) -> str:
+    """What it takes to keep the verdicts."""
+    kept = rows[-1]["kept"]
+    mark = GUESS if kept["estimated"] else ""
+    return (
+        f"Kept as lines that can be replayed, {kept['line_bytes'] / 1e3:.3g} kB each, these verdicts fill "
+        f"{figure(kept['gb'])} GB, {mark}{figure(kept['money_a_month'])} {currency} a month; with the evidence of "
+        f"every substep, {kept['evidence_bytes'] / 1e3:.3g} kB each, {figure(kept['gb_with_evidence'])} GB, "
+        f"{mark}{figure(kept['money_a_month_with_evidence'])} {currency}."
     )
 
 

@@ -246,8 +246,10 @@ class DevicePhysics:
         band = load_band(job.task, self.info)
         width = 0.0 if band is None else band.width
         decided, end = engine.find_in_turn(states, _stacked(controls), **asked, queue=queue, stop=True, width=width)
-        job.told(known * len(controls))
-        return self._said(job, asked, decided), np.minimum(end, known).astype(np.int64)
+        simulated = np.minimum(end, known).astype(np.int64)
+        job.told(int(simulated.sum()))
+        job.saved(known * len(controls) - int(simulated.sum()))
+        return self._said(job, asked, decided), simulated
 
     @staticmethod
     def _said(job: Job, asked: Mapping[str, Any], decided: Any) -> list[Finding]:

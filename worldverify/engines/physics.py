@@ -56,6 +56,7 @@ class Job:
     halt: Halt = field(default_factory=Halt)
     best: bool = False  # only the best plan is wanted
     screened: bool = False  # what clearly fails with longer physics steps is rejected
+    saved: Callable[[int], None] = lambda steps: None  # is told of every n substeps that are left out
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class MujocoPhysics:
         if self._coarse is None or self._coarse[0] is not job.task:
             self._coarse = job.task, screen.coarse(job.task)
         task = self._coarse[1]
-        rough = replace(job, task=task, screened=False, told=_untold)
+        rough = replace(job, task=task, screened=False, told=_untold, saved=_untold)
         found, cold = self._find(rough, states, controls, band=screen.BAND)
         ends, outcomes = last_samples(job, controls), []
         for one, end in zip(found, ends.tolist(), strict=True):
@@ -235,7 +236,7 @@ class MujocoPhysics:
         out = [screen.rejected(task, one.finding, one.settled) for one in found]
         drawn_ = [o and drawn(screen.AUDITED, s, u) for o, s, u in zip(out, states, controls, strict=True)]
         again = [i for i in range(len(found)) if not out[i] or drawn_[i]]
-        job.told(int(ends.sum() - ends[again].sum()))
+        job.saved(int(ends.sum() - ends[again].sum()))
         plain = self._plain(replace(job, screened=False), states[again], [controls[i] for i in again]) if again else []
         for i, outcome in zip(again, plain, strict=True):
             spent = replace(outcome, steps=outcome.steps + found[i].steps, cold=outcome.cold or cold)
@@ -306,7 +307,9 @@ class MujocoPhysics:
                 engines.append(engine)
                 built |= cold
             by = REST_BAND if rules.rest else band
-            work = Work(job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.halt, job.best, by)
+            work = Work(
+                job.task, rules, job.chunk, job.full, job.history, samples, job.told, job.saved, job.halt, job.best, by
+            )
 
             def done(plan: int, one: Scheduled, rows: list[int] = rows) -> None:
                 found[rows[plan]] = one

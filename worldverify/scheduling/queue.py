@@ -44,7 +44,8 @@ class Work:
     full: bool  # margins "full"
     history: Trace | None  # evidence before the given states
     samples: int  # physics substeps that each plan lasts
-    told: Callable[[int], None]  # is told of every n substeps done or saved
+    told: Callable[[int], None]  # is told of every n substeps done
+    saved: Callable[[int], None]  # is told of every n substeps that are left out
     halt: Halt  # whether the call is to end early
     best: bool  # only the best plan is wanted
     band: float = 0.0  # margin scales by which the physics may be off: what decides must exceed it
@@ -371,7 +372,7 @@ class _Lanes:
             saved = {"share": max(0, steps - own)}
             if why is None or why == "outranked":
                 saved["stop" if why is None else "rank"] = rest
-            self._work.told(self._work.samples - own)
+            self._work.saved(self._work.samples - own)
             self._open.discard(plan)
             told = {rule: n for rule, n in saved.items() if n}
             self._done(plan, Scheduled(finding, own, told, evidence.nbytes, steps, why, settled))
