@@ -168,6 +168,7 @@ def test_what_is_audited_depends_on_the_plan_alone_and_is_more_where_nothing_was
     assert 4000 / 512 < len(usual) < 4000 / 128 and 4000 / 32 < len(given) < 4000 / 8
 
 
+@pytest.mark.engines
 def test_programs_are_compiled_once_for_a_bucket_of_plans(
     physics: DevicePhysics, task: wv.Task, plans: list[wv.Plan]
 ) -> None:
@@ -224,6 +225,7 @@ def test_a_batch_that_does_not_fit_the_device_is_cut_in_halves(
     assert all("judged in batches of 2" in o.warnings[-1] for o in found)
 
 
+@pytest.mark.engines
 def test_plans_on_a_device_that_is_lost_are_to_be_judged_again_elsewhere(
     verifier: LocalVerifier, task: wv.Task, plans: list[wv.Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

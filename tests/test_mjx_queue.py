@@ -20,9 +20,10 @@ from worldverify.plan import admit
 from worldverify.variations import variations
 
 pytest.importorskip("jax")
+pytestmark = pytest.mark.engines
 
 IMPLS = [
-    pytest.param("jax", marks=[pytest.mark.xdist_group("mjx-jax"), pytest.mark.engines]),
+    pytest.param("jax", marks=pytest.mark.xdist_group("mjx-jax")),
     pytest.param(
         "warp",
         marks=[
@@ -75,9 +76,9 @@ def found(
     "schedule",
     [
         IN_TURN,
-        pytest.param(replace(IN_TURN, refill=False), marks=pytest.mark.engines),
-        pytest.param(replace(IN_TURN, chunk=7), marks=pytest.mark.engines),
-        pytest.param(replace(IN_TURN, lanes=32), marks=pytest.mark.engines),
+        replace(IN_TURN, refill=False),
+        replace(IN_TURN, chunk=7),
+        replace(IN_TURN, lanes=32),
     ],
     ids=["refill", "waves", "short-rounds", "a-lane-for-each"],
 )

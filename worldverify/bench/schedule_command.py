@@ -27,7 +27,6 @@ FEWEST = 64  # plans: the candidates of one start
 QUICK_PLANS, QUICK_REPEATS, REPEATS = 64, 3, 30
 FEW, FEW_STARTS = 32, 8  # candidates of a call whose latency is measured, and how many starts take turns
 BLOCK_STARTS, BLOCK_PLANS = 16, 1024  # judged in one call
-SWEEP_STARTS = 4
 SHARES = {
     "passing": "of the candidates that pass",
     "malformed": "of the candidates that are malformed",
@@ -103,7 +102,7 @@ def run_bench_schedule(arguments: argparse.Namespace) -> int:
 
         report = job.run(_tell, keep)
         if arguments.plot:
-            report["sweep"], differences = sweep(arguments.seed, 1 if arguments.quick else SWEEP_STARTS)
+            report["sweep"], differences = sweep(arguments.seed, 1 if arguments.quick else BLOCK_STARTS)
             job.differences += differences
             write(outputs[arguments.plot], plot(report["sweep"]))
         keep(report)

@@ -33,7 +33,8 @@ def sweep(
 ) -> tuple[dict[str, list[dict[str, float]]], list[Mapping[str, Any]]]:
     """rate -> points: the measured rate and what each way gains, where one rate of the mix llm is changed at a time.
 
-    And the plans of which one of our ways said something else than the exhaustive run.
+    All plans of a point are judged in one call. Also the plans of which one of our ways said something else than the
+    exhaustive run.
     """
     differences: list[Mapping[str, Any]] = []
     found: dict[str, list[dict[str, float]]] = {}
@@ -41,8 +42,7 @@ def sweep(
         for value in values:
             asked = {"passing": 1 - MIXES["llm"].malformed - value} if rate == "failing" else {rate: value}
             mix = mix_of("llm", **asked)
-            blocks = [candidates(mix, start, 1, seed, each) for start in range(starts)]
-            compared = compare(stage("llm").task, blocks, ways=(ENGINEER, ALL))
+            compared = compare(stage("llm").task, [candidates(mix, 0, starts, seed, each)], ways=(ENGINEER, ALL))
             differences += compared.differences
             report = compared.report()
             gains = {way["name"]: way["ratio"]["p50"] for way in report["ways"]}
