@@ -112,6 +112,15 @@ def test_an_option_that_is_no_number_is_refused(toy: str, capsys: pytest.Capture
     assert "a number from 0.001 on is needed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["cost", "--plot"], ["cost", "--plot-ratio"], ["bench", "--plot"]])
+def test_a_drawing_under_another_name_than_svg_is_refused(
+    words: list[str], toy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([words[0], toy, words[1], "ladder.png"]) == 2
+    assert "a name that ends in .svg is needed, not 'ladder.png'" in capsys.readouterr().err
+    assert not Path("ladder.png").exists()
+
+
 def test_the_layers_do_the_same_plans(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlay, "LEAST_S", 0.0)
     calls: list[int] = []

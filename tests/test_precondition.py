@@ -69,3 +69,13 @@ def test_a_start_that_brings_a_force_of_its_own_is_not_judged(task: Any) -> None
     verdict = wv.verify(task, [np.array([[0.0]])], on="cpu", state=task.scene.state_of(data))[0]
     assert (verdict.status, verdict.code) == ("INVALID", "initial_state")
     assert "qfrc_applied" in verdict.reason
+
+
+def test_a_start_that_uncouples_the_fingers_is_not_judged() -> None:
+    pick = wv.load("PickCube-v0")
+    data = pick.scene.data(pick.start())
+    assert data.eq_active.all() and len(data.eq_active)
+    data.eq_active[0] = 0
+    verdict = wv.verify(pick, [pick.good], on="cpu", state=pick.scene.state_of(data))[0]
+    assert (verdict.status, verdict.cause, verdict.code) == ("INVALID", "model", "initial_state")
+    assert "part of the mechanism" in verdict.reason

@@ -37,6 +37,13 @@ def number(least: float, most: float = ANY_NUMBER) -> Callable[[str], float]:
     return read
 
 
+def svg(path: str) -> str:
+    """Reads the name of a drawing, whose only kind is SVG."""
+    if not path.lower().endswith(".svg"):
+        raise argparse.ArgumentTypeError(f"a name that ends in .svg is needed, not {path[:SHOWN]!r}")
+    return path
+
+
 def output(path: str) -> Output:
     """A file to be written later; raises UsageError if nothing could be written there."""
     try:

@@ -132,6 +132,15 @@ class Scene:
                 "zero.",
                 cause="model",
             )
+        usual = self.model.eq_active0[self._couplings]
+        for i in np.flatnonzero(data.eq_active[self._couplings] != usual):
+            raise Refusal(
+                "initial_state",
+                f"The start state switches {self.model.equality(int(self._couplings[i])).name or 'a coupling'!r} "
+                f"{'off' if usual[i] else 'on'}: an equality constraint between joints or tendons is part of the "
+                "mechanism; leave its eq_active as the model has it.",
+                cause="model",
+            )
         try:
             with quiet():
                 mujoco.mj_fwdPosition(self.roomy, data)
@@ -151,6 +160,12 @@ class Scene:
                 "exclude the pair of bodies.",
                 cause="model",
             )
+
+    @cached_property
+    def _couplings(self) -> NDArray[np.intp]:
+        """Equality constraints that belong to a mechanism; a weld may be a grasp, and comes and goes."""
+        joint, tendon = mujoco.mjtEq.mjEQ_JOINT, mujoco.mjtEq.mjEQ_TENDON
+        return np.flatnonzero((self.model.eq_type == joint) | (self.model.eq_type == tendon))
 
     @cached_property
     def _half_extents(self) -> Floats:

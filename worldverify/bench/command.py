@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.called import command_line
 from worldverify.engines.backend import NAMES, parse_engines
-from worldverify.options import output, whole, write
+from worldverify.options import output, svg, whole, write
 from worldverify.usage import UsageError, cannot_read, import_fault
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def add_bench(commands: Any) -> None:
     bench.add_argument("--dollars-cpu", metavar="X", type=_price, help="of an hour of all the CPUs, for plans a dollar")
     bench.add_argument("--dollars-gpu", metavar="X", type=_price, help="of an hour of the GPU")
     bench.add_argument("--json", metavar="FILE", help="write all numbers here")
-    bench.add_argument("--plot", metavar="FILE.svg", help="draw plans/s against batch here")
+    bench.add_argument("--plot", type=svg, metavar="FILE.svg", help="draw plans/s against batch here")
     bench.add_argument(
         "--overlay", metavar="FILE", help="a run recorded with --json, to be drawn dashed beside this one"
     )

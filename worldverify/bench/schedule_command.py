@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from worldverify.bench.called import command_line
 from worldverify.nearest import did_you_mean
-from worldverify.options import number, output, whole, write
+from worldverify.options import number, output, svg, whole, write
 from worldverify.progress import Progress
 from worldverify.usage import UsageError, cannot_read, import_fault
 
@@ -80,7 +80,9 @@ def add_bench_schedule(commands: Any) -> None:
         help=f"folder of collected model outputs, whose rates are told too (default: what {OUTPUTS} names)",
     )
     parser.add_argument("--json", metavar="FILE", help="write all numbers here")
-    parser.add_argument("--plot", metavar="FILE.svg", help="sweep the rates of llm, and draw the speed-up here")
+    parser.add_argument(
+        "--plot", type=svg, metavar="FILE.svg", help="sweep the rates of llm, and draw the speed-up here"
+    )
     parser.add_argument(
         "--differences", metavar="FILE", default=DIFFERENCES, help="where plans go whose verdicts differ (%(default)s)"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from worldverify.nearest import did_you_mean
-from worldverify.options import number, output, whole, write
+from worldverify.options import number, output, svg, whole, write
 from worldverify.usage import UsageError, cannot_read, import_fault
 
 SCHEMA = 1
@@ -57,8 +57,8 @@ def add_cost(commands: Any) -> None:
     )
     cost.add_argument("--record", metavar="FILE.json", help="measure this machine for the --fleet of another one")
     cost.add_argument("--json", metavar="FILE", help="write all numbers here")
-    cost.add_argument("--plot", metavar="FILE.svg", help="draw the ladder here")
-    cost.add_argument("--plot-ratio", metavar="FILE.svg", help="draw the ratio here")
+    cost.add_argument("--plot", type=svg, metavar="FILE.svg", help="draw the ladder here")
+    cost.add_argument("--plot-ratio", type=svg, metavar="FILE.svg", help="draw the ratio here")
     cost.add_argument("--page", metavar="FILE.md", help="write all of it as a page, with the pictures that are drawn")
     cost.add_argument("--bench", metavar="FILE.json", help="what worldverify bench --json wrote, for that page")
     cost.add_argument(
