@@ -122,6 +122,7 @@ def test_without_a_parity_report_mujoco_has_the_last_word(
     assert all(0 < v.cost.steps - r.cost.steps <= task.samples for v, r in zip(found, right, strict=True))
 
 
+@pytest.mark.engines
 def test_what_lies_inside_the_band_is_judged_again_by_mujoco(
     verifier: LocalVerifier, task: wv.Task, plans: list[wv.Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_programs_are_compiled_once_for_a_bucket_of_plans(
     assert set(kept.engine.traced.values()) == {1}
 
 
+@pytest.mark.engines
 def test_a_plan_that_ruins_the_simulation_takes_no_other_with_it(
     physics: DevicePhysics, task: wv.Task, plans: list[wv.Plan]
 ) -> None:

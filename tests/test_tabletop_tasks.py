@@ -34,6 +34,7 @@ def tasks() -> dict[str, Task]:
     return {name: make() for name, make in TASKS.items()}
 
 
+@pytest.mark.tasks
 @pytest.mark.parametrize("name", TASKS)
 def test_the_good_plan_passes_from_thirty_starts(tasks: dict[str, Task], name: str) -> None:
     task = tasks[name]
