@@ -9,6 +9,7 @@ soft contacts push to the far side.
 
 import copy
 import math
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -46,7 +47,7 @@ class TunnelCheck:
         field = int(mujoco.mjtGeom.mjGEOM_HFIELD)
         self._fields = {pair for pair in self._pairs if field in model.geom_type[list(pair)]}
 
-    @property
+    @cached_property
     def shallowest(self) -> float:
         """m: no contact less deep than this can be `crushed`."""
         return min((self._middle(*pair) for pair in self._pairs), default=math.inf)

@@ -77,11 +77,6 @@ class Bound:
             judged.append(judge)
         return tuple(formulas), tuple(judged)
 
-    def moved(self, by: float) -> "Bound":
-        """The same requirements with every margin higher by that many scales."""
-        atoms = (replace(a, expression=("add", a.expression, ("number", by * a.scale))) for a in self.atoms)
-        return replace(self, atoms=tuple(atoms))
-
     def resolved(self, model: mujoco.MjModel) -> "Bound":
         """The same with sensor names replaced by column numbers of the compiled model."""
         columns: dict[tuple[str, int], int] = {}

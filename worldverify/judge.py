@@ -61,15 +61,35 @@ def judge(
     for last in np.unique(trace.last):
         rows = np.flatnonzero(trace.last == last)
         known = min(int(last), horizon)
-        question = question_of(bound, known, horizon, chunk=chunk, full=full, final=final)
         margins = atom_margins(bound, trace.value[rows, : known + 1])
-        with np.errstate(over="ignore", invalid="ignore"):
-            relative = margins / np.array([a.scale for a in bound.atoms])[:, None, None]
-        decided = decide(question, relative, trace.fault[rows, : known + 1])
-        source = _bounds_in_si(decided, margins)
-        for row, finding in zip(rows, findings_of(bound, question, decided, source, known), strict=True):
+        fault = trace.fault[rows, : known + 1]
+        found = judge_margins(bound, margins, fault, horizon=horizon, chunk=chunk, full=full, final=final)
+        for row, finding in zip(rows, found, strict=True):
             findings[row] = finding
     return [f for f in findings if f is not None]
+
+
+def judge_margins(
+    bound: Bound,
+    margins: Floats,
+    fault: NDArray[np.int32],
+    *,
+    horizon: int,
+    chunk: bool = False,
+    full: bool = False,
+    final: bool = False,
+) -> list[Finding]:
+    """`judge` of margins of the atoms (A, B, K), SI units, with their faults (B, K): the evidence ends there."""
+    known = margins.shape[2] - 1
+    question = question_of(bound, known, horizon, chunk=chunk, full=full, final=final)
+    decided = decide(question, in_scales(bound, margins), fault)
+    return findings_of(bound, question, decided, _bounds_in_si(decided, margins), known)
+
+
+def in_scales(bound: Bound, margins: Floats) -> Floats:
+    """(A, B, K) margins in the scales of their atoms."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(margins / np.array([a.scale for a in bound.atoms])[:, None, None])
 
 
 def question_of(bound: Bound, known: int, horizon: int, *, chunk: bool, full: bool, final: bool) -> Question:

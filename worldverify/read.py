@@ -122,10 +122,14 @@ _JSON = json.JSONDecoder(parse_int=float, object_pairs_hook=_unique_keys)
 
 
 def _is_shallow(value: object, depth: int = 0) -> bool:
-    if not isinstance(value, dict | list):
+    if type(value) is not dict and type(value) is not list:
         return True
-    items = value.values() if isinstance(value, dict) else value
-    return depth < MAX_DEPTH and all(_is_shallow(item, depth + 1) for item in items if type(item) is not float)
+    if depth >= MAX_DEPTH:
+        return False
+    for item in value.values() if type(value) is dict else value:
+        if type(item) is not float and not _is_shallow(item, depth + 1):
+            return False
+    return True
 
 
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)

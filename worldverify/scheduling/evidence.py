@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.binding import Bound
-from worldverify.judge import Finding, judge
+from worldverify.judge import Finding, judge_margins
 from worldverify.kernels.engine import Fault
-from worldverify.simulate import Trace
 
 Floats = NDArray[np.float64]
 
@@ -18,16 +17,19 @@ Floats = NDArray[np.float64]
 class Pieces:
     """Samples of one lane from its start, cut into consecutive pieces; nothing in it is ever changed."""
 
-    value: tuple[Floats, ...] = ()  # (K, S) each
+    margins: tuple[Floats, ...] = ()  # (A, K) each: of the atoms, SI units
     fault: tuple[NDArray[np.int32], ...] = ()  # (K,) each
     samples: int = 0  # of all pieces
+    nbytes: int = 0  # of the sensor columns and faults that they were measured from
 
-    @property
-    def nbytes(self) -> int:
-        return sum(part.nbytes for part in self.value) + sum(part.nbytes for part in self.fault)
+    def and_then(self, margins: Floats, fault: NDArray[np.int32], columns: int) -> "Pieces":
+        """With the next samples, measured from so many sensor columns."""
+        parts = (*self.margins, margins), (*self.fault, fault)
+        return Pieces(*parts, self.samples + len(fault), self.nbytes + len(fault) * (8 * columns + 4))
 
-    def and_then(self, value: Floats, fault: NDArray[np.int32]) -> "Pieces":
-        return Pieces((*self.value, value), (*self.fault, fault), self.samples + len(fault))
+    def distrusted(self, bit: Fault) -> "Pieces":
+        """The same with a fault at every sample."""
+        return replace(self, fault=tuple(part | np.int32(bit) for part in self.fault))
 
 
 NOTHING = Pieces()
@@ -41,31 +43,35 @@ def judge_pieces(
     last: int | None = None,
     chunk: bool = False,
     full: bool = False,
+    by: float = 0.0,
 ) -> list[Finding]:
     """One finding each, as `judge` of it. What ends before sample `last` must have been decided by then, or untrusted.
 
-    `last`: where plans end whose evidence would be complete; None: at the horizon.
+    `last`: where plans end whose evidence would be complete; None: at the horizon. `by`: every margin counts as higher
+    by so many scales.
     """
     end = horizon if last is None else last
     found: dict[int, Finding] = {}
     lengths = np.array([one.samples for one in evidence])
     whole = lengths > end
+    higher = np.array([by * atom.scale for atom in bound.atoms])[:, None, None]
     for rows in (np.flatnonzero(whole).tolist(), np.flatnonzero(~whole).tolist()):
         if not len(rows):
             continue
         # A chunk's guards end with the chunk, so its evidence must, too.
         known = end + 1 if whole[rows[0]] or chunk else int(lengths[rows].max())
-        columns = evidence[rows[0]].value[0].shape[1]
-        value = np.zeros((len(rows), known, columns))
+        known = min(known, horizon + 1)
+        margins = np.zeros((len(bound.atoms), len(rows), known))
         fault = np.full((len(rows), known), int(Fault.NOT_FINITE), dtype=np.int32)  # beyond an end is no evidence
         for i, row in enumerate(rows):
             upto = 0
-            for part, bits in zip(evidence[row].value, evidence[row].fault, strict=True):
-                count = min(len(part), known - upto)
-                value[i, upto : upto + count], fault[i, upto : upto + count] = part[:count], bits[:count]
+            for part, bits in zip(evidence[row].margins, evidence[row].fault, strict=True):
+                count = max(0, min(len(bits), known - upto))
+                margins[:, i, upto : upto + count], fault[i, upto : upto + count] = part[:, :count], bits[:count]
                 upto += count
-        trace = Trace(value, fault, np.full(len(rows), known - 1), np.zeros((len(rows), 0)))
-        findings = judge(bound, trace, horizon=horizon, chunk=chunk, full=full)
+        if by:
+            margins += higher
+        findings = judge_margins(bound, margins, fault, horizon=horizon, chunk=chunk, full=full)
         for row, finding in zip(rows, findings, strict=True):
             cut = finding.status != "INVALID" and not whole[row]
             found[row] = replace(finding, untrusted=None, fault=Fault(0), bad_atom=None) if cut else finding

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.budget import Halt, Undecided
-from worldverify.judge import Finding, atom_margins, often_capped
+from worldverify.judge import Finding, atom_margins, in_scales, often_capped
 from worldverify.kernels.engine import Fault, ForkingEngine, Samples
 from worldverify.kernels.mujoco_cpu import state_slice
 from worldverify.kernels.online import Online, Whole, monitor
@@ -98,8 +98,6 @@ class _Lanes:
         self._race = Race() if work.best else None
         self._steps = np.zeros(len(controls), dtype=np.int64)
         self._before = _before(work)
-        bound = task.scene.bound
-        self._scale = np.array([atom.scale for atom in bound.atoms])[:, None, None]
         self._crews = [Crew(engine, self._watching(engine.nlane)) for engine in engines]
         self._clock = state_slice(task.scene.model, mujoco.mjtState.mjSTATE_TIME).start
 
@@ -174,7 +172,7 @@ class _Lanes:
             if crew.monitor is not None:
                 crew.monitor.clear(lanes)
                 if self._before.samples:
-                    past = self._relative(np.concatenate(self._before.value)[None])
+                    past = in_scales(self._work.task.scene.bound, np.concatenate(self._before.margins, axis=1)[:, None])
                     crew.monitor.add(lanes, np.repeat(past, len(lanes), axis=1))
         for lane, one in begun:
             if one.fork is not None:
@@ -254,14 +252,16 @@ class _Lanes:
 
     def _look(self, crew: Crew, lanes: Ints, value: Floats, fault: NDArray[np.int32]) -> NDArray[np.bool_]:
         """(n,) whether the evidence, with these samples, decides, cannot be believed, or fills the horizon."""
+        bound = self._work.task.scene.bound
+        margins = atom_margins(bound, value)
         for i, lane in enumerate(lanes.tolist()):
             one, first = crew.running[lane], fault[i]
             if self._work.history is not None and one.evidence.samples == self._before.samples:
                 first = first.copy()
                 first[0] |= self._work.history.fault[0, self._before.samples]
-            one.evidence = one.evidence.and_then(value[i], first)
+            one.evidence = one.evidence.and_then(margins[:, i], first, value.shape[2])
             fault[i] = first
-        relative = self._relative(value)
+        relative = in_scales(bound, margins)
         over = ((fault & int(Fault.invalidating())) != 0).any(axis=1) | ~np.isfinite(relative).all(axis=(0, 2))
         over |= np.array([crew.running[lane].evidence.samples > self._work.task.samples for lane in lanes.tolist()])
         if crew.monitor is not None:
@@ -272,11 +272,6 @@ class _Lanes:
             for lane, ceiling, worst in zip(lanes.tolist(), ceilings(high).tolist(), least, strict=True):
                 crew.running[lane].ceiling, crew.running[lane].standing = ceiling, worst
         return np.asarray(over)
-
-    def _relative(self, value: Floats) -> Floats:
-        """(A, n, K) margins of the atoms, in their scales."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(atom_margins(self._work.task.scene.bound, value) / self._scale)
 
     def _branch(self, crew: Crew, lane: int) -> None:
         """The lane goes on along one edge; what it has come to is kept for the others."""
@@ -295,9 +290,7 @@ class _Lanes:
         steps = one.period * self._work.task.substeps
         evidence = one.evidence
         if self._stalled(crew, lane, steps, one):
-            value = np.concatenate(evidence.value)
-            fault = np.concatenate(evidence.fault) | np.int32(Fault.WARNED)
-            evidence = Pieces((value,), (fault,), evidence.samples)
+            evidence = evidence.distrusted(Fault.WARNED)
         self._decided.append((one.edge.plans, evidence, steps))
         if len(self._decided) >= JUDGED_TOGETHER:
             self._judge()
@@ -330,14 +323,15 @@ class _Lanes:
 
     def _findings(self, evidence: Sequence[Pieces], by: float = 0.0) -> list[Finding]:
         """What evidence says if every margin is higher by that many scales."""
-        work, bound = self._work, self._work.task.scene.bound
+        work = self._work
         return judge_pieces(
-            bound.moved(by) if by else bound,
+            work.task.scene.bound,
             evidence,
             horizon=work.task.samples,
             last=min(self._before.samples + work.samples, work.task.samples),
             chunk=work.chunk,
             full=work.full,
+            by=by,
         )
 
     def _leave(self, one: Running | Waiting, why: Undecided) -> None:
@@ -387,4 +381,7 @@ def _before(work: Work) -> Pieces:
     if work.history is None:
         return NOTHING
     kept = int(work.history.last[0])
-    return Pieces((work.history.value[0, :kept],), (work.history.fault[0, :kept],), kept) if kept else NOTHING
+    if not kept:
+        return NOTHING
+    value, fault = work.history.value[:1, :kept], work.history.fault[0, :kept]
+    return NOTHING.and_then(atom_margins(work.task.scene.bound, value)[:, 0], fault, value.shape[2])

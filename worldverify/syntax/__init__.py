@@ -1,5 +1,6 @@
 """How plans are written: one form for each value of `ActionSpec.syntax`."""
 
+from functools import cache
 from importlib import import_module
 
 from worldverify.action import ActionSpec
@@ -25,5 +26,10 @@ _MODULES = {
 
 def form_of(spec: ActionSpec) -> Form:
     """How plans of a contract are written."""
-    form: Form = import_module(f"worldverify.syntax.{_MODULES[spec.syntax]}").FORMS[spec.syntax]
+    return _form(spec.syntax)
+
+
+@cache
+def _form(syntax: str) -> Form:
+    form: Form = import_module(f"worldverify.syntax.{_MODULES[syntax]}").FORMS[syntax]
     return form
