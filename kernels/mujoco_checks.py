@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.kernels.engine import Fault
+from worldverify.kernels.mujoco_scan import CRUSHED, SUSPECT, compiled
 from worldverify.kernels.trust import Limits, constraint_work, force_gap, force_residual, largest
 from worldverify.kernels.tunnelling import FIXED, TunnelCheck
 
@@ -34,7 +35,15 @@ DERIVED_FIELDS = (
     "xquat",
     "cvel",
 )
+# In the order in which `mujoco_scan.scan` takes them.
+_SCANNED = (
+    *("qpos", "qvel", "qacc", "sensordata", "M", "qfrc_smooth", "qfrc_constraint", "solver_niter"),
+    *("geom_xpos", "cvel"),
+)
 _TRANSITION = ("qpos", "qvel", "geom_xpos", "xquat", "cvel", "qfrc_constraint")
+
+# Fewer lanes are checked with NumPy: it takes half a second to load what was compiled.
+FEWEST_COMPILED = 8
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _OVERFLOWS = [int(w) for w in (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)]
@@ -44,6 +53,7 @@ class Checks:
     """The trust checks of L lanes of one model; remembers each lane's last sample, to check what follows it."""
 
     def __init__(self, model: mujoco.MjModel, nlane: int, limits: Limits) -> None:
+        self._scan = compiled() if nlane >= FEWEST_COMPILED else None
         self._iterations, self._residual = int(model.opt.iterations), limits.residual
         self._limits_of = {
             "qpos": limits.position,
@@ -51,8 +61,7 @@ class Checks:
             "qacc": limits.acceleration,
             "sensordata": sys.float_info.max,
         }
-        self._rows = np.repeat(np.arange(model.nv), model.M_rownnz).tolist()
-        self._columns = model.M_colind.tolist()
+        self._entries = np.repeat(np.arange(model.nv), model.M_rownnz), model.M_colind.astype(np.int64)  # rows, columns
         self._tunnel = TunnelCheck(model)
         sensor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, DEEPEST)
         self._deepest = int(model.sensor_adr[sensor]) if sensor >= 0 else None
@@ -87,6 +96,18 @@ class Checks:
 
     def faults(self, lanes: Ints, record: Record, control: Floats, *, remember: bool) -> Faults:
         """(n, K) fault bits of recorded samples; control (n, K, nu) is what drove the transition into each."""
+        look = self._computed if self._scan is None else self._scanned
+        fault, crushed, suspects = look(lanes, record, remember=remember)
+        fault |= self._tunnelled(lanes, record, control, crushed, suspects)
+        if remember:
+            for name in _TRANSITION:
+                self._last[name][lanes] = record[name][:, -1]
+            self._seen[lanes] = True
+        return fault
+
+    def _computed(self, lanes: Ints, record: Record, *, remember: bool) -> tuple[Faults, Ints, Ints]:
+        """Fault bits (n, K) that need no closer look, and the samples, (M, 2) rows and k, at which something may be
+        crushed, or may have passed through something."""
         fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
         with np.errstate(invalid="ignore", over="ignore"):
             for name, limit in self._limits_of.items():
@@ -94,21 +115,45 @@ class Checks:
                 if record[name].size and not _most(record[name]) <= limit:
                     most = largest(record[name])
                     fault |= np.where(np.isfinite(most), np.where(most <= limit, 0, Fault.ABSURD), Fault.NOT_FINITE)
-            if self._rows:
-                pull, inertia = record["qfrc_constraint"], (record["M"], self._rows, self._columns)
-                gap = force_gap(*inertia, record["qacc"], record["qfrc_smooth"], pull)
+            if len(self._entries[0]):
+                pull, (rows, columns) = record["qfrc_constraint"], self._entries
+                accelerations, smooth = record["qacc"], record["qfrc_smooth"]
+                gap = force_gap(record["M"], rows.tolist(), columns.tolist(), accelerations, smooth, pull)
                 if not _most(gap) <= self._residual:
                     residual = force_residual(gap, pull)
                     fault |= np.where((residual <= self._residual) | (fault != 0), 0, Fault.UNBALANCED)
         if np.max(record["solver_niter"], initial=0) >= self._iterations:
             fault |= np.where(largest(record["solver_niter"]) >= self._iterations, Fault.UNCONVERGED, 0)
-        fault |= self._tunnelled(lanes, record, control)
         fault |= self._energised(lanes, record, remember)
+        crushed = np.empty((0, 2), dtype=np.int64)
+        if self._deepest is not None:
+            crushed = np.argwhere(-record["sensordata"][:, :, self._deepest] > self._tunnel.shallowest)
+        return fault, crushed, self._suspects(lanes, record)
+
+    def _scanned(self, lanes: Ints, record: Record, *, remember: bool) -> tuple[Faults, Ints, Ints]:
+        """The same from machine code."""
+        assert self._scan is not None
+        shape = record["qpos"].shape[:2]
+        fault, look = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int8)
+        given, through = np.zeros(len(lanes)), np.zeros(len(lanes))
+        self._scan(
+            np.asarray(lanes, dtype=np.int64),
+            *(np.ascontiguousarray(record[name]) for name in _SCANNED),
+            *(self._last[name] for name in ("qvel", "qfrc_constraint", "geom_xpos", "cvel")),
+            *(self._seen, self._given, self._through),
+            *self._entries,
+            np.array([self._limits_of[name] for name in ("qpos", "qvel", "qacc", "sensordata")]),
+            *self._tunnel.sweeps,
+            self._timestep,
+            *(self._iterations, self._residual, self._energy, self._energy_share),
+            -1 if self._deepest is None else self._deepest,
+            self._tunnel.shallowest,
+            self._adhesive,
+            *(fault, look, given, through),
+        )
         if remember:
-            for name in _TRANSITION:
-                self._last[name][lanes] = record[name][:, -1]
-            self._seen[lanes] = True
-        return fault
+            self._given[lanes], self._through[lanes] = given, through
+        return fault, np.argwhere(look & CRUSHED), np.argwhere(look & SUSPECT)
 
     def _energised(self, lanes: Ints, record: Record, remember: bool) -> Faults:
         """(n, K): ENERGISED where the constraints have given more than they took, beyond what finite steps explain."""
@@ -131,45 +176,42 @@ class Checks:
             too_much = given > self._energy + self._energy_share * through
         return np.where(too_much, int(Fault.ENERGISED), 0).astype(np.int32)
 
-    def _tunnelled(self, lanes: Ints, record: Record, control: Floats) -> Faults:
-        """(n, K): TUNNELLED at a sample before which a thin geom has passed through another."""
-        fault = self._crushed(lanes, record)
-        if not self._tunnel.pairs or (fault.shape[1] == 1 and not self._seen[lanes].any()):
-            return fault
+    def _suspects(self, lanes: Ints, record: Record) -> Ints:
         with np.errstate(invalid="ignore", over="ignore"):
             last, last_cvel = self._last["geom_xpos"][lanes][:, None], self._last["cvel"][lanes][:, None]
             centre = record["geom_xpos"]
             steps = centre[:, :1] - last, centre[:, 1:] - centre[:, :-1]
             moved = np.concatenate([_squared(step) for step in steps], axis=1)
             spin = np.concatenate([_squared(last_cvel[..., :3]), _squared(record["cvel"][..., :3])], axis=1)
-            spin = np.maximum(spin[:, :-1], spin[:, 1:])
-            rows, ks = self._tunnel.suspects(moved, spin).T
-            if not len(rows):
-                return fault
-            start, quat = (
+            found = self._tunnel.suspects(moved, np.maximum(spin[:, :-1], spin[:, 1:]))
+        return np.asarray(found[(found[:, 1] > 0) | self._seen[lanes[found[:, 0]]]])
+
+    def _tunnelled(self, lanes: Ints, record: Record, control: Floats, crushed: Ints, suspects: Ints) -> Faults:
+        """(n, K): TUNNELLED where a pair is pushed into each other up to its middle, and at a sample before which a
+        thin geom has passed through another."""
+        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
+        for row, k in crushed:
+            state = record["qpos"][row, k], record["qvel"][row, k]
+            fault[row, k] = _verdict_of(self._tunnel.crushed, state, self._fixed[lanes[row]])
+        if not self._tunnel.pairs or not len(suspects):
+            return fault
+        rows, ks = suspects.T
+        with np.errstate(invalid="ignore", over="ignore"):
+            start, quat, turn = (
                 np.where((ks == 0)[:, None, None], self._last[name][lanes[rows]], record[name][rows, ks - 1])
-                for name in ("geom_xpos", "xquat")
+                for name in ("geom_xpos", "xquat", "cvel")
             )
-            angular = record["cvel"][rows, ks, :, :3]
-            paths = self._tunnel.near(start, quat, centre[rows, ks], moved[rows, ks], spin[rows, ks], angular)
+            centre, angular = record["geom_xpos"][rows, ks], record["cvel"][rows, ks, :, :3]
+            spin = np.maximum(_squared(turn[..., :3]), _squared(angular))
+            paths = self._tunnel.near(start, quat, centre, _squared(centre - start), spin, angular)
         for i in np.flatnonzero((~(paths <= 0)).any(axis=1)):
             row, k, lane = rows[i], ks[i], lanes[rows[i]]
-            if fault[row, k] or (k == 0 and not self._seen[lane]):
+            if fault[row, k]:
                 continue
             before = [self._last[name][lane] if k == 0 else record[name][row, k - 1] for name in STATE_FIELDS]
             after = [record[name][row, k] for name in STATE_FIELDS]
             states = (before[0], before[1]), (after[0], after[1])
             fault[row, k] = _verdict_of(self._tunnel.passed, *states, control[row, k], self._fixed[lane], paths[i])
-        return fault
-
-    def _crushed(self, lanes: Ints, record: Record) -> Faults:
-        """(n, K): TUNNELLED where a pair is pushed into each other up to its middle."""
-        fault = np.zeros(record["qpos"].shape[:2], dtype=np.int32)
-        if self._deepest is None:
-            return fault
-        for row, k in np.argwhere(-record["sensordata"][:, :, self._deepest] > self._tunnel.shallowest):
-            state = record["qpos"][row, k], record["qvel"][row, k]
-            fault[row, k] = _verdict_of(self._tunnel.crushed, state, self._fixed[lanes[row]])
         return fault
 
 

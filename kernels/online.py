@@ -219,25 +219,33 @@ class _Window:
         assert look is not None
         self.look = look
         self._atoms = sorted({i for formula in formulas for i in _atoms(formula)})
+        first, last = self._atoms[0], self._atoms[-1]
+        # Neighbours are looked at where they lie, others are copied.
+        self._place = slice(first, last + 1) if last - first + 1 == len(self._atoms) else self._atoms
         self.formulas = [_renumbered(formula, self._atoms) for formula in formulas]
         self._tail = np.zeros((len(self._atoms), nlane, look))  # the margins of the last samples
 
     def fields(self) -> list[Any]:
         return [np.moveaxis(self._tail, 1, 0)]
 
-    def take(self, new: New) -> tuple[Floats, Ints]:
-        """Margins (A', n, look + K), and the numbers (n, look + K) of their samples: below 0 before the trace."""
-        margins = new.margins[self._atoms]
+    def take(self, new: New) -> Floats:
+        """Margins (A', n, look + K) of samples that may lie before the trace: see `_numbers`."""
+        margins: Floats = new.margins[self._place]
         if self.look:
             margins = np.concatenate([self._tail[:, new.rows], margins], axis=2)
             self._tail[:, new.rows] = margins[:, :, margins.shape[2] - self.look :]
-        return margins, new.known[:, None] - margins.shape[2] + np.arange(margins.shape[2])
+        return margins
 
     def held(self, margins: Floats) -> Floats:
         """(A', n, look + K + look): the last sample repeated."""
         if not self.look:
             return margins
         return np.concatenate([margins, np.repeat(margins[:, :, -1:], self.look, axis=2)], axis=2)
+
+
+def _numbers(new: New, count: int) -> Ints:
+    """(n, count) the numbers of the last samples; those before the trace are below 0."""
+    return np.asarray(new.known[:, None] - count + np.arange(count))
 
 
 def _renumbered(formula: Formula, atoms: list[int]) -> Formula:
@@ -265,12 +273,15 @@ class _Fold:
 
     def bounds(self, new: New) -> Bounds:
         look, (part,) = self._window.look, self._window.formulas
-        margins, numbers = self._window.take(new)
+        margins = self._window.take(new)
         count = margins.shape[2] - look
-        # Samples before the trace do not count, whatever the window.
-        wanted = (numbers >= max(self._first, 0)) & (numbers <= self._last)
         still = everywhere(part, self._window.held(margins), -_INF)
-        value = np.where(wanted, still[:, : look + count], self._none)
+        value, wanted = still[:, : look + count], None
+        # Samples before the trace do not count, whatever the window. Most often all of them do.
+        if new.known.min() - look - count < max(self._first, 0) or new.known.max() > self._last + 1:
+            numbers = _numbers(new, look + count)
+            wanted = (numbers >= max(self._first, 0)) & (numbers <= self._last)
+            value = np.where(wanted, value, self._none)
         settled = self._combine(self._settled[new.rows], self._combine.reduce(value[:, :count], axis=1))
         self._settled[new.rows] = settled
         standing = self._combine(settled, self._combine.reduce(value[:, count:], axis=1, initial=self._none))
@@ -283,7 +294,8 @@ class _Fold:
             least = self._combine is np.minimum
             for bound, unknown, may in ((low, -_INF, standing > 0), (high, _INF, standing < 0)):
                 some = np.flatnonzero(may & ~(ahead & (least if unknown < 0 else not least)))
-                rest = np.where(wanted[some], everywhere(part, margins[:, some], unknown), self._none)[:, count:]
+                rest = everywhere(part, margins[:, some], unknown)
+                rest = (rest if wanted is None else np.where(wanted[some], rest, self._none))[:, count:]
                 bound[some] = self._combine(bound[some], self._combine.reduce(rest, axis=1, initial=self._none))
                 bound[~may] = unknown
         return low, high, standing
@@ -307,8 +319,9 @@ class _Until:
 
     def bounds(self, new: New) -> Bounds:
         look = self._window.look
-        margins, numbers = self._window.take(new)
+        margins = self._window.take(new)
         count = margins.shape[2] - look
+        numbers = _numbers(new, look + count)
         left, right = self._sides(self._window.held(margins), -_INF)
         best, so_far = self._walk(
             self._best[new.rows], self._so_far[new.rows], left[:, :count], right[:, :count], numbers[:, :count]

@@ -67,6 +67,12 @@ class TunnelCheck:
         return float(self._half[g1] + self._half[g2] - 0.5 * min(self._half[g1], self._half[g2]))
 
     @property
+    def sweeps(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """(ngeom,) each: the thinnest that a geom could miss, m; its radius times the timestep, m s; its body."""
+        table = self._table
+        return table.thin, self._model.opt.timestep * table.radius, table.body
+
+    @property
     def pairs(self) -> int:
         """How many geom pairs are watched."""
         return len(self._pairs)

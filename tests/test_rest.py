@@ -339,6 +339,9 @@ def test_a_budget_ends_it_and_leaves_what_it_has_decided(task: wv.Task) -> None:
 def test_rest_is_refused_where_it_makes_no_sense(task: wv.Task) -> None:
     with pytest.raises(ValueError, match="leave rank or rest out"):
         wv.verify(task, [np.zeros((15, 1))], rank="best", schedule=REST)
+    for first in ("promising", "doubtful"):
+        with pytest.raises(ValueError, match=f"leave first='{first}' out of the budget"):
+            wv.verify(task, [np.zeros((15, 1))], budget=wv.Budget(steps=9, first=first), schedule=REST)
     with pytest.raises(ValueError, match="rest must be True or False; got 1"):
         Schedule(rest=1)  # type: ignore[arg-type]
     verifier = wv.LocalVerifier()

@@ -48,6 +48,7 @@ def examine(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> 
         *[_package(name, versions[name]) for name in NEEDED],
         *[_beside(name, versions[name]) for name in BESIDE],
         *_pairs(versions),
+        _numba(),
         _simulator(),
         _gpu(root, environ),
         _cpus(root),
@@ -100,6 +101,12 @@ def _beside(name: str, found: str | None) -> Check:
         return Check(name, "ok", "not installed; only a GPU, and MJX, need it")
     wrong = warp_version_refusal() if name == "warp-lang" else None
     return Check(name, "ok", f"{found} (not imported)") if wrong is None else Check(name, "note", wrong)
+
+
+def _numba() -> Check:
+    found = version_of("numba")
+    without = "not installed; pip install 'worldverify[fast]' makes the checks of large batches on MuJoCo C faster"
+    return Check("numba", "ok", without if found is None else f"{found} (not imported)")
 
 
 def _pairs(versions: Mapping[str, str | None]) -> list[Check]:

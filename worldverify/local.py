@@ -203,6 +203,11 @@ class LocalVerifier:
             raise EngineRefused("rest is for MuJoCo C: use on='cpu' without engine= and impl=, or leave rest out.")
         if schedule.rest and rank is not None:
             raise ValueError("rank compares margins, and what rests moves them: leave rank or rest out.")
+        if schedule.rest and budget is not None and budget.first != "given":
+            raise ValueError(
+                f"What rests cannot be put aside, so no plan can go before another that has begun: leave "
+                f"first={budget.first!r} out of the budget, or rest out of the schedule."
+            )
         if budget is None and rank is None:
             return
         asked = "rank" if rank is not None else "budget"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worldverify.identity import sha256
 from worldverify.kernels.engine import EngineInfo
@@ -55,10 +56,16 @@ def request_of(
         "plan": line,
         "seed": seed,
         "horizon_s": task.horizon,
-        "state": None if state is None else [x if math.isfinite(x) else str(x) for x in np.asarray(state).tolist()],
+        "state": None if state is None else _numbers(np.asarray(state)),
         "options": dict(options),
         "sha256": sha256(identity),
     }
+
+
+def _numbers(state: NDArray[np.float64]) -> list[float | str]:
+    """JSON has no word for what is not finite."""
+    numbers: list[float] = state.tolist()
+    return list(numbers) if np.isfinite(state).all() else [x if math.isfinite(x) else str(x) for x in numbers]
 
 
 def _in_floats(value: Any) -> Any:

@@ -20,7 +20,7 @@ from worldverify.version import VERSION
 
 Floats = NDArray[np.float64]
 
-PACKAGES = ("mujoco", "mujoco-mjx", "mujoco-warp", "warp-lang", "jax", "jaxlib", "numpy")
+PACKAGES = ("mujoco", "mujoco-mjx", "mujoco-warp", "warp-lang", "jax", "jaxlib", "numpy", "numba")
 LOOKED_AT = 256  # plans whose contacts are counted
 
 

@@ -297,12 +297,12 @@ class _Lanes:
 
     def _stalled(self, crew: Crew, lane: int, steps: int, one: Running) -> bool:
         """Whether the clock did not go on though no fault says why: then samples repeat."""
-        if any((part & int(Fault.invalidating())).any() for part in one.evidence.fault):
-            return False
         time = crew.engine.state(np.array([lane]))[0, self._clock]
         began = self._states[one.edge.plans[0], self._clock]
         h = self._work.task.timestep
-        return not abs(time - began - steps * h) <= 0.5 * h
+        if abs(time - began - steps * h) <= 0.5 * h:
+            return False
+        return not any((part & int(Fault.invalidating())).any() for part in one.evidence.fault)
 
     def _judge(self) -> None:
         work, decided, self._decided = self._work, self._decided, []
