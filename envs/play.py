@@ -51,7 +51,7 @@ class Play:
         self.normalised = normalised
         self._follower = self.actions.follower(nlane)
         self._verifier = LocalVerifier(threads=threads)
-        self._lanes = Lanes(task, MujocoEngine(task.scene.model, nlane, threads=threads))
+        self._lanes = Lanes(task, MujocoEngine(task.scene.boxed, nlane, threads=threads))
         self._rows = np.zeros((nlane, self.actions.steps, self.actions.width))  # in the units of the format
         self._count = np.zeros(nlane, dtype=np.int64)  # rows so far
         self._first, self._potential = np.zeros(nlane), np.zeros(nlane)  # at the start of the episode, and now

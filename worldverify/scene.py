@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import mujoco
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from worldverify.binding import Bound, bind
 from worldverify.identity import model_digest
+from worldverify.kernels.midphase import add_decoys, decoyed_bodies, with_decoys
 from worldverify.kernels.mujoco_checks import DEEPEST
 from worldverify.kernels.mujoco_cpu import quiet
 from worldverify.kernels.mujoco_rest import resting
@@ -58,6 +59,7 @@ class Scene:
     keyframe: int  # -1: the model's default pose
     recompile: Callable[[int], mujoco.MjModel]  # the same model with that many bytes of arena memory
     source: mujoco.MjSpec  # what it was compiled from, without the spec's sensors; not to be changed
+    decoyed: Callable[[], mujoco.MjModel | None]  # the same with decoys (`kernels.midphase`), if they save anything
 
     @cached_property
     def digest(self) -> str:
@@ -70,9 +72,16 @@ class Scene:
         return self.recompile(MORE_MEMORY * int(self.model.narena))
 
     @cached_property
+    def boxed(self) -> mujoco.MjModel:
+        """The same model, in which bounding boxes are compared before shapes where that saves time: equal bits."""
+        decoyed = self.decoyed()
+        made = None if decoyed is None else with_decoys(self.model, decoyed)
+        return self.model if made is None else made
+
+    @cached_property
     def resting(self) -> mujoco.MjModel | None:
-        """The same model, in which what lies still rests; None if nothing in it may."""
-        return resting(self.model)
+        """`boxed`, in which what lies still rests; None if nothing in it may."""
+        return resting(self.boxed)
 
     def start(self, change: Callable[[Any, Any], None] | None = None) -> Floats:
         """(nstate,) the start state, after `change(model, data)` has moved what it wants to move."""
@@ -212,7 +221,17 @@ def build_scene(source: mujoco.MjSpec, spec: Spec, *, keyframe: str | int | None
         larger.memory = memory
         return _compile(larger)
 
-    return Scene(model, bound.resolved(model), (*warnings, *notes), frame, recompile, source)
+    @cache
+    def decoyed() -> mujoco.MjModel | None:
+        bodies = decoyed_bodies(model)
+        if not bodies:
+            return None
+        other = mjspec.copy()
+        other.memory = int(model.narena)
+        add_decoys(other, bodies)
+        return _compile(other)
+
+    return Scene(model, bound.resolved(model), (*warnings, *notes), frame, recompile, source, decoyed)
 
 
 def geom_label(model: mujoco.MjModel, geom: int) -> str:

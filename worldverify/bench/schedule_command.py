@@ -60,8 +60,8 @@ def add_bench_schedule(commands: Any) -> None:
     parser.add_argument(
         "--ways",
         metavar="NAMES",
-        help="only these of batch, stopped, none, stop, refill, share, all, rest, beside batch and none, which the "
-        "others are compared with (default: all; rest in clutter alone)",
+        help="only these of batch, stopped, none, stop, refill, share, midphase, all, rest, beside batch and none, "
+        "which the others are compared with (default: all; rest in clutter alone)",
     )
     for share, what in SHARES.items():
         parser.add_argument(f"--{share}", metavar="SHARE", type=number(0, 1), help=f"{what}, instead of the mix's own")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,18 @@ from worldverify.bench.schedule_rates import Tally, saved_shares
 from worldverify.judge import Finding
 from worldverify.local import LocalVerifier
 from worldverify.refusal import Refusal
-from worldverify.schedule import Schedule
+from worldverify.schedule import NO_RULE, Schedule
 from worldverify.task import Task
 from worldverify.verdict import Verdict, Verdicts
 
 BARE, ENGINEER = "mujoco.batch", "mujoco.batch, each once, stopped"
 EXHAUSTIVE, ALL, RESTING = "ours, no rule", "ours, all rules", "ours, all rules and rest"
-NO_RULE = Schedule.exhaustive()
 RULES = {
     EXHAUSTIVE: NO_RULE,
-    "ours, stop": Schedule(stop=True, refill=False, share=False),
-    "ours, refill": Schedule(stop=False, refill=True, share=False),
-    "ours, share": Schedule(stop=False, refill=False, share=True),
+    "ours, stop": replace(NO_RULE, stop=True),
+    "ours, refill": replace(NO_RULE, refill=True),
+    "ours, share": replace(NO_RULE, share=True),
+    "ours, midphase": replace(NO_RULE, midphase=True),
     ALL: Schedule(),
     RESTING: Schedule(rest=True),  # a method of its own: statuses and violated requirements are the same, margins move
 }
@@ -36,6 +36,7 @@ SHORT = {  # what a way is called on the command line
     "stop": "ours, stop",
     "refill": "ours, refill",
     "share": "ours, share",
+    "midphase": "ours, midphase",
     "all": ALL,
     "rest": RESTING,
 }

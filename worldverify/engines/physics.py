@@ -17,7 +17,7 @@ from worldverify.kernels.engine import Engine, EngineInfo, Fault
 from worldverify.kernels.mujoco_cpu import MujocoEngine, state_slice
 from worldverify.refusal import Cause
 from worldverify.scene import MORE_MEMORY, Scene
-from worldverify.schedule import ALL_RULES, Schedule
+from worldverify.schedule import ALL_RULES, NO_RULE, Schedule
 from worldverify.scheduling.crew import lanes_of_crews
 from worldverify.scheduling.queue import Scheduled, Work, schedule
 from worldverify.scheduling.twins import twins
@@ -290,7 +290,7 @@ class MujocoPhysics:
     ) -> tuple[list[Scheduled], bool]:
         """What comes of each plan, and whether an engine had to be built for it. See `Work.band`."""
         rules = job.schedule
-        if rules == Schedule.exhaustive() and not band:
+        if rules == NO_RULE and not band:
             return self._exhaustive(job, states, controls, roomy, iterations)
         if rules.rest:
             rules = replace(rules, share=False)  # what rests is not in a state, so a fork would not go on alike
@@ -302,7 +302,7 @@ class MujocoPhysics:
             engines = []
             for crew, lanes in enumerate(lanes_of_crews(len(rows), rules.lanes, alone=alone)):
                 engine, cold = self._engine(
-                    job.task.scene, lanes, crew, roomy=roomy, iterations=iterations, rest=rules.rest
+                    job.task.scene, lanes, crew, roomy=roomy, iterations=iterations, rules=rules
                 )
                 engines.append(engine)
                 built |= cold
@@ -406,18 +406,26 @@ class MujocoPhysics:
             )
 
     def _engine(
-        self, scene: Scene, plans: int, crew: int = 0, *, roomy: bool = False, iterations: int = 1, rest: bool = False
+        self,
+        scene: Scene,
+        plans: int,
+        crew: int = 0,
+        *,
+        roomy: bool = False,
+        iterations: int = 1,
+        rules: Schedule = NO_RULE,
     ) -> tuple[MujocoEngine, bool]:
         """An engine of a crew with exactly that many lanes, and whether it had to be built."""
-        key = (id(scene), plans, crew, roomy, iterations, rest)
+        key = (id(scene), plans, crew, roomy, iterations, rules.rest, rules.midphase)
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key][1], False
-        model = scene.roomy if roomy else scene.model
+        boxed = rules.midphase or rules.rest
+        model = scene.roomy if roomy else scene.boxed if boxed else scene.model
         if iterations > 1:
             model = scene.recompile(int(model.narena))
             model.opt.iterations *= iterations
-        engine = MujocoEngine(model, plans, threads=self._threads, resting=scene.resting if rest else None)
+        engine = MujocoEngine(model, plans, threads=self._threads, resting=scene.resting if rules.rest else None)
         self._engines[key] = (scene, engine)  # the scene is kept so that its id stays its own
         while len(self._engines) > _KEPT_ENGINES:
             self._engines.popitem(last=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldverify.kernels.mujoco_cpu import quiet
+from worldverify.kernels.mujoco_settings import copy_settings
 from worldverify.refusal import Refusal
 from worldverify.scene import Scene, build_scene
 
@@ -140,13 +141,6 @@ def _exact(other: Any, model: Any, rows: dict[str, Ints]) -> Any:
             new[:] = old
     for name in ("qpos0", "qpos_spring"):
         getattr(other, name)[:] = getattr(model, name)[rows["qpos"]]
-    for part in ("opt", "stat"):
-        old, new = getattr(model, part), getattr(other, part)
-        for name in (n for n in dir(old) if not n.startswith("_")):
-            value = getattr(old, name)
-            if isinstance(value, np.ndarray):
-                getattr(new, name)[:] = value
-            elif isinstance(value, int | float):
-                setattr(new, name, value)
+    copy_settings(model, other)
     mujoco.mj_setConst(other, mujoco.MjData(other))
     return other
